@@ -42,9 +42,9 @@ const (
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// watcher maps events to users to reconcile. It queues a user directly if the provider or a person
-// changed the user. Users that are affected by a change elsewhere, and users whose status the
-// manager wrote, go to the followers.
+// watcher maps events to users to reconcile. It queues a user directly if the provider, a person, a
+// name claim or the user's portal account changed, or if the user is not Ready. Ready users that a
+// change elsewhere affects, and users whose status the manager wrote, go to the followers.
 type watcher struct {
 	*Reconciler
 	namespace string
@@ -91,15 +91,16 @@ type loading struct {
 // WaitForSync implements source.SyncingSource.
 func (l *loading) WaitForSync(ctx context.Context) error {
 	err := l.SyncingSource.WaitForSync(ctx)
-	if err == nil {
+	if err == nil && ctx.Err() == nil { // the wait also ends without an error when the manager stops
 		l.loaded()
 	}
 	return err
 }
 
 // people enqueues a user that was created, changed or deleted. A status change enqueues the user
-// too: if a pass compared with a cache that did not have the manager's own last write, the next one
-// corrects that. At the start the counter reads each user's state from the status.
+// too: a pass that finds its own last write missing in the cache does nothing, and the event of
+// that write starts the next pass. At the start the counter reads each user's state from the
+// status.
 func (w *watcher) people() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
@@ -130,12 +131,11 @@ func (w *watcher) people() handler.EventHandler {
 	}
 }
 
-// intentChanged reports whether the provider or a person changed the user. It is false if only the
-// manager wrote the status.
+// intentChanged reports whether the provider changed the user or a person decided about it. It is
+// false if only the manager wrote the status.
 func intentChanged(before, after *v1alpha1.ScimUser) bool {
 	return before.Generation != after.Generation || before.UID != after.UID ||
-		before.Annotations[v1alpha1.AnnotationRelease] != after.Annotations[v1alpha1.AnnotationRelease] ||
-		before.Annotations[v1alpha1.AnnotationDrop] != after.Annotations[v1alpha1.AnnotationDrop]
+		slices.ContainsFunc(v1alpha1.DecisionAnnotations(), func(name string) bool { return before.Annotations[name] != after.Annotations[name] })
 }
 
 // claims enqueues the users that want a claim's name when the claim is created, changed or deleted.
@@ -203,8 +203,8 @@ func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 }
 
 // groups enqueues the users that joined or left a group. If the group itself changed, it enqueues
-// all members of the group's pools. Their statuses change after the AgentPools' reconcilers have
-// written.
+// all members of the group's pools. They go to the followers, because their statuses change only
+// after the AgentPools' reconcilers have written the memberships to the portal.
 func (w *watcher) groups(ctx context.Context, _ queue) error {
 	w.Groups.Subscribe(func(c groupindex.Change) {
 		w.enqueueFollowers(c.Users...) // the AgentPools' reconcilers add or remove them, many in one call
@@ -241,9 +241,8 @@ func (w *watcher) portalEvents(ctx context.Context, q queue) error {
 	return nil
 }
 
-// onlyPools reports whether only the user's pools, or the roles that these grant, changed: an
-// AgentPool's reconciler wrote that, and the portal reports the changes of all members of the pool
-// together.
+// onlyPools reports whether nothing but the account's pools and roles changed. That is usually a
+// write of an AgentPool's reconciler, and arrives for many members at once.
 func onlyPools(e *mirror.AccountEvent) bool {
 	if e.Before == nil || e.After == nil {
 		return false

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl is the Kubernetes command line, unchanged.
+// Command kubectl is the Kubernetes command line without the client authentication plugins.
 package main
 
 import (

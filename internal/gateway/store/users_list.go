@@ -39,7 +39,8 @@ func (u users) List(ctx context.Context, q server.Query) (server.Page, error) {
 }
 
 // candidates lists all users that the filter could match: the shortest list that an index has for
-// one of its eq conditions.
+// one of its eq conditions. userName and id always win; without an indexed condition it is all
+// users.
 func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*cachedUser], error) {
 	best, found := "", false
 	for _, eq := range equalities(q) {
@@ -76,9 +77,10 @@ func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*cache
 	return u.users.all(), nil
 }
 
-// byName finds the user with a userName, linearizably: by the claim or, for a user who was restored
-// from a backup and whose claim does not exist yet, by the cache and a live read. A new user is not
-// found before the claim exists, because the name may be refused.
+// byName finds the user with a userName, linearizably. One read is enough for a user who is known
+// to have the name (currentByName). Any other user is found by the claim or, if it was restored
+// from a backup and has no claim yet, by the cache and a live read. A new user is not found before
+// the claim exists, because the name may be refused.
 func (u users) byName(ctx context.Context, name string) ([]*record[*cachedUser], error) {
 	if r, err := u.currentByName(ctx, name); err != nil {
 		return nil, err

@@ -10,9 +10,10 @@
 //	# comment
 //	sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 name=okta-2026 provider=Okta expires=2027-01-31T00:00:00Z
 //
-// provider is the one identity provider that may use the token: a type, or a type and a name as in
-// Okta/acme, with special characters of the name written as in a URL (%20 for a space). A line
-// without it is refused. name is for logs and metrics; expires is when the token becomes invalid.
+// provider says which identity provider may use the token. A type means any provider of that type.
+// A type and a name, as in Okta/acme, mean that one; special characters of the name are written as
+// in a URL (%20 for a space). A line without a provider is refused. name is for logs and metrics;
+// expires is when the token becomes invalid.
 // Both are optional. `printf %s "$TOKEN" | sha256sum` prints the digest of a token.
 package tokenfile
 
@@ -36,10 +37,10 @@ import (
 type Entry struct {
 	// Digest is the lower-case hexadecimal SHA-256 of the token.
 	Digest string
-	// Name identifies the token in logs, metrics and error messages. White space in it is written
-	// as a hyphen.
+	// Name identifies the token in logs, metrics and error messages. Format trims it and
+	// replaces each other white-space or control character by a hyphen.
 	Name string
-	// Provider is the only identity provider that may use the token.
+	// Provider says which identity provider may use the token (provider.ID.Accepts).
 	Provider provider.ID
 	// Expires is when the token becomes invalid; zero if never.
 	Expires time.Time
@@ -135,7 +136,7 @@ func (e *Entry) set(field string) error {
 			e.Provider, err = provider.Parse(text)
 		}
 		if err != nil {
-			return errors.New("provider is Okta, EntraID or Other, and a name where there are several, as in Okta/acme")
+			return errors.New("provider must be Okta, EntraID or Other, optionally followed by a slash and a name of at most 128 bytes, written as in a URL: Okta/acme")
 		}
 	case "expires":
 		when, err := time.Parse(time.RFC3339, value)

@@ -30,7 +30,7 @@ type gate struct {
 	store    *store.Store
 	document *openapi3.T
 	mux      *http.ServeMux
-	err      error // the first operation that could not be registered
+	err      error // why operations could not be registered; nil if all are
 }
 
 // ServeHTTP and HandleFunc make the gate a router for the generated code.

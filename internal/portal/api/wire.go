@@ -13,7 +13,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// The functions below convert the service's records to their wire form.
+// The functions below convert between the service's records and their wire form, and read
+// preconditions.
 
 func user(a *store.Account) portalv1.User {
 	u := portalv1.User{
@@ -198,8 +199,9 @@ func revision(ifMatch *string) (*int64, error) {
 	return &n, nil
 }
 
-// decidedOn reads the preconditions of a write: the revision that the decision was based on, 0 for
-// "no record" (If-None-Match: *), or nil without preconditions.
+// decidedOn reads the preconditions of a provisioning write. It returns the revision in If-Match, 0
+// for If-None-Match: * (the record must not exist), or nil if there is no precondition or If-Match
+// is *, which is no precondition in this API.
 func decidedOn(ifMatch *string, ifNoneMatch *portalv1.IfNoneMatch) (*int64, error) {
 	match, err := revision(ifMatch)
 	if err != nil || ifNoneMatch == nil {

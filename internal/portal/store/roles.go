@@ -11,7 +11,8 @@ import (
 )
 
 // effective derives the roles of an account: the user role, the roles of the pools, and the direct
-// roles. The result is sorted and contains each role once. No other code derives roles.
+// roles. The result is sorted and contains each role once. The SQL queries that select by role
+// (ableManagers, the user list) and the manager's mirror of the portal must agree with it.
 func effective(direct []string, pools []PoolRef) []string {
 	roles := append([]string{portalapi.RoleUser}, direct...)
 	for _, p := range pools {
@@ -21,9 +22,9 @@ func effective(direct []string, pools []PoolRef) []string {
 	return slices.Compact(roles)
 }
 
-// granted reports whether the account has the role by a grant: its owner added it to a pool to
-// which the pool's own owner (or, without one, a person) gave the role. Direct roles, and
-// memberships and roles from other writers, do not count.
+// granted reports whether a grant gives the account the role: the account's owner added the account
+// to a pool, and the pool's owner gave the pool the role (an administrator, if the pool has no
+// owner). Direct roles do not count, nor do memberships or roles from other writers.
 func (a *Account) granted(role string) bool {
 	return slices.ContainsFunc(a.PoolRefs, func(p PoolRef) bool { return p.membership && slices.Contains(p.granted, role) })
 }
@@ -81,8 +82,9 @@ const ableManagers = `(SELECT a.id, a.handed_over FROM account_roles r JOIN acco
 // managerLeft reports whether a local manager who can sign in with a password exists.
 func (c *conn) managerLeft() (bool, error) { return c.yes(`SELECT 1 FROM ` + ableManagers) }
 
-// keepManager refuses f if it removes the last local manager who can sign in with a password. All
-// writers are serialized, so of two that each leave the other's manager, one is refused.
+// keepManager refuses f if it removes the last local manager who can sign in with a password.
+// Writes are serialized: if two concurrent writes remove the last two managers, the second is
+// refused.
 func (t *tx) keepManager(f func() error) error {
 	before, err := t.managerLeft()
 	if err != nil {

@@ -52,7 +52,8 @@ func readGuide(t *testing.T, path string) guide {
 		scim: between("## 2. SCIM in the portal", "## 3."), existing: between("## 5. Existing accounts", "## Troubleshooting")}
 }
 
-// setUpAsDocumented clicks the words of each setup guide in the places that it names.
+// setUpAsDocumented follows each setup guide on the portal's pages: it uses every control that the
+// guide prints in bold.
 func setUpAsDocumented(t *testing.T, b *browser.Browser) {
 	guides, err := filepath.Glob("../../../docs/setup/*.md")
 	if err != nil || len(guides) < 2 {
@@ -114,7 +115,7 @@ type reader struct {
 	p          *browser.Page
 	values     map[string]string // of text fields, by label
 	steps      int
-	atTopRight bool // where the last thing was
+	atTopRight bool // whether the last control was at the top right of the page
 }
 
 // follow acts on each bold word of the text. A sentence that begins with Leave is only checked.
@@ -131,7 +132,8 @@ func (r *reader) follow(text string) {
 	}
 }
 
-// named is a script that marks the one visible thing with the name and describes it.
+// named is a script that finds the one control with a label or text, sets data-step on it, and
+// returns its kind and state.
 const named = `((name, step) => {
 	const is = e => e.checkVisibility() && e.innerText.trim() === name;
 	const all = s => [...document.querySelectorAll(s)];

@@ -114,7 +114,7 @@ func TestAdd(t *testing.T) {
 		"AppendOne":        {"An add of a single value to a list adds one element.", `{"op":"add","path":"emails","value":{"type":"other","value":"c@x"}}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"},{"type":"other","value":"c@x"}]}`},
 		"AppendEqual":      {"", `{"op":"add","path":"emails","value":[{"type":"home","value":"B@x"}]}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"B@x"}]}`},
 		"AppendSame":       {"", `{"op":"add","path":"emails","value":[{"type":"home","value":"b@x"}]}`, ``},
-		"NewPrimary":       {"A new primary unsets the old (RFC 7643 §2.4).", `{"op":"add","path":"emails","value":[{"value":"c@x","primary":true}]}`, `{"emails":[{"type":"work","value":"a@x","primary":false},{"type":"home","value":"b@x"},{"value":"c@x","primary":true}]}`},
+		"NewPrimary":       {"A new primary sets the old one to false (RFC 7644 §3.5.2).", `{"op":"add","path":"emails","value":[{"value":"c@x","primary":true}]}`, `{"emails":[{"type":"work","value":"a@x","primary":false},{"type":"home","value":"b@x"},{"value":"c@x","primary":true}]}`},
 		"Pathless":         {"", `{"op":"add","value":{"nickName":"A","emails":[{"type":"other","value":"c@x"}]}}`, `{"nickName":"A","emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"},{"type":"other","value":"c@x"}]}`},
 		"Extension":        {"", `{"op":"add","path":"` + ent + `:costCenter","value":"7"}`, `{"` + ent + `":{"department":"R&D","costCenter":"7","manager":{"value":"m1","displayName":"Em","$ref":"https://h/Users/m1"}}}`},
 		"ExtensionObject":  {"", `{"op":"add","value":{"` + ent + `":{"costCenter":"7"}}}`, `{"` + ent + `":{"department":"R&D","costCenter":"7","manager":{"value":"m1","displayName":"Em","$ref":"https://h/Users/m1"}}}`},
@@ -122,14 +122,14 @@ func TestAdd(t *testing.T) {
 		"Nothing":          {"An add without a value changes nothing.", `{"op":"add","path":"title","value":""},{"op":"add","path":"emails","value":[]},{"op":"add","path":"name.givenName","value":null},{"op":"add","path":"name","value":{}}`, ``},
 		"CoreURN":          {"", `{"op":"add","path":"` + scim.SchemaUser + `:title","value":"Boss"}`, `{"title":"Boss"}`},
 		"CoreURNAlone":     {"The core URN means the resource.", `{"op":"add","path":"` + scim.SchemaUser + `","value":{"title":"Boss"}}`, `{"title":"Boss"}`},
-		"ReadOnlyEqual":    {"An equal read-only value is tolerated.", `{"op":"add","value":{"id":"u1","groups":[{"value":"g1","type":"direct"}],"meta":{"x":"y"},"schemas":["urn:x"]}}`, ``},
+		"ReadOnlyEqual":    {"Without a path, equal read-only values are accepted, and meta and schemas are ignored.", `{"op":"add","value":{"id":"u1","groups":[{"value":"g1","type":"direct"}],"meta":{"x":"y"},"schemas":["urn:x"]}}`, ``},
 		"UnknownNull":      {"null for an unknown attribute changes nothing.", `{"op":"add","value":{"nosuch":null}}`, ``},
 		"Password":         {"A password is accepted and dropped.", `{"op":"add","path":"password","value":"p"}`, ``},
 		"SeveralInOrder":   {"Operations apply in order.", `{"op":"add","path":"title","value":"A"},{"op":"remove","path":"title"},{"op":"add","path":"title","value":"B"}`, `{"title":"B"}`},
 		"BackAgain":        {"Operations that restore the old value are no change.", `{"op":"remove","path":"title"},{"op":"add","path":"title","value":"Engineer"}`, ``},
 		"MatchedElement":   {"", `{"op":"add","path":"emails[type eq \"home\"]","value":{"display":"H"}}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x","display":"H"}]}`},
 		"ElementPrimary":   {"", `{"op":"add","path":"emails[type eq \"home\"].primary","value":true}`, `{"emails":[{"type":"work","value":"a@x","primary":false},{"type":"home","value":"b@x","primary":true}]}`},
-		"ReadOnlySubs":     {"A client can't set the sub-attributes of a manager that the server derives.", `{"op":"add","path":"` + ent + `:manager","value":{"value":"m1","displayName":"Liar"}}`, ``},
+		"ReadOnlySubs":     {"The server derives manager.displayName and $ref; a client can't set them.", `{"op":"add","path":"` + ent + `:manager","value":{"value":"m1","displayName":"Liar"}}`, ``},
 		"ManagerChanged":   {"A change of the manager removes the derived sub-attributes.", `{"op":"add","path":"` + ent + `:manager","value":{"value":"m2"}}`, `{"` + ent + `":{"department":"R&D","manager":{"value":"m2"}}}`},
 		"ListWithoutValue": {"", `{"op":"add","path":"addresses","value":[{"type":"work","locality":"Paris"},{"type":"work","locality":"Paris"}]}`, `{"addresses":[{"type":"work","locality":"Paris"}]}`},
 	})
@@ -152,7 +152,7 @@ func TestRemove(t *testing.T) {
 		"EmptyValueList":  {"A remove with an empty list of values removes no element.", `{"op":"remove","path":"emails","value":[]}`, ``},
 		"ValueIgnored":    {"A remove of a single-valued attribute ignores the value of the operation.", `{"op":"Remove","path":"title","value":"old"}`, `{"title":null}`},
 		"Extension":       {"", `{"op":"remove","path":"` + ent + `"}`, `{"` + ent + `":null,"schemas":["` + scim.SchemaUser + `"]}`},
-		"ExtensionByPart": {"An extension without attributes leaves schemas.", `{"op":"remove","path":"` + ent + `:department"},{"op":"remove","path":"` + ent + `:manager"}`, `{"` + ent + `":null,"schemas":["` + scim.SchemaUser + `"]}`},
+		"ExtensionByPart": {"The URN of an extension without attributes is removed from schemas.", `{"op":"remove","path":"` + ent + `:department"},{"op":"remove","path":"` + ent + `:manager"}`, `{"` + ent + `":null,"schemas":["` + scim.SchemaUser + `"]}`},
 		"AllSubs":         {"A remove of a sub-attribute without a filter removes it from every element.", `{"op":"remove","path":"emails.type"}`, `{"emails":[{"value":"a@x","primary":true},{"value":"b@x"}]}`},
 	})
 }
@@ -182,14 +182,14 @@ func TestReplace(t *testing.T) {
 	})
 }
 
-// TestCreateOnAbsent: value paths that match nothing (entra-docs; the package comment describes the
-// decision).
+// TestCreateOnAbsent tests operations on elements or extensions that do not exist. Entra ID relies
+// on their creation; see the package comment.
 func TestCreateOnAbsent(t *testing.T) {
 	runChanges(t, map[string]change{
 		"Add":            {"", `{"op":"Add","path":"phoneNumbers[type eq \"mobile\"].value","value":"1"}`, `{"phoneNumbers":[{"type":"mobile","value":"1"}]}`},
 		"Replace":        {"", `{"op":"Replace","path":"phoneNumbers[type eq \"mobile\"].value","value":"1"}`, `{"phoneNumbers":[{"type":"mobile","value":"1"}]}`},
-		"OneElement":     {"Several operations with one filter change one new element.", `{"op":"Add","path":"addresses[type eq \"work\"].streetAddress","value":"1 Way"},{"op":"Add","path":"addresses[type eq \"work\"].postalCode","value":"98052"}`, `{"addresses":[{"type":"work","streetAddress":"1 Way","postalCode":"98052"}]}`},
-		"PrimaryFirst":   {"Several operations with one filter change one new element, also if the first sets only primary.", `{"op":"Add","path":"ims[type eq \"x\"].primary","value":"True"},{"op":"Add","path":"ims[type eq \"x\"].value","value":"v"}`, `{"ims":[{"type":"x","primary":true,"value":"v"}]}`},
+		"OneElement":     {"The first operation creates the element; the next one with the same filter changes it.", `{"op":"Add","path":"addresses[type eq \"work\"].streetAddress","value":"1 Way"},{"op":"Add","path":"addresses[type eq \"work\"].postalCode","value":"98052"}`, `{"addresses":[{"type":"work","streetAddress":"1 Way","postalCode":"98052"}]}`},
+		"PrimaryFirst":   {"The same filter finds the new element also if the first operation sets only primary.", `{"op":"Add","path":"ims[type eq \"x\"].primary","value":"True"},{"op":"Add","path":"ims[type eq \"x\"].value","value":"v"}`, `{"ims":[{"type":"x","primary":true,"value":"v"}]}`},
 		"RoleByPrimary":  {"Entra ID compares primary with a string.", `{"op":"Add","path":"roles[primary eq \"True\"].value","value":"Admin"}`, `{"roles":[{"primary":true,"value":"Admin"}]}`},
 		"Whole":          {"", `{"op":"add","path":"ims[type eq \"x\"]","value":{"value":"v"}}`, `{"ims":[{"type":"x","value":"v"}]}`},
 		"WithAnd":        {"", `{"op":"add","path":"ims[type eq \"x\" and primary eq true].value","value":"v"}`, `{"ims":[{"type":"x","primary":true,"value":"v"}]}`},
@@ -201,7 +201,8 @@ func TestCreateOnAbsent(t *testing.T) {
 	})
 }
 
-// TestApplyRefuses is RFC 7644 §3.5.2 and §3.12: what is refused, and as what.
+// TestApplyRefuses tests which operations are refused and with which scimType (RFC 7644 §3.5.2,
+// §3.12).
 func TestApplyRefuses(t *testing.T) {
 	cases := map[string]struct {
 		ops  string
@@ -278,7 +279,8 @@ func wantError(t *testing.T, got any, err error, kind scim.ErrorType, says strin
 	}
 }
 
-// TestAtomic is RFC 7644 §3.5.2: a failing operation leaves nothing of those before it.
+// TestAtomic is RFC 7644 §3.5.2: if an operation fails, none of the operations before it has an
+// effect.
 func TestAtomic(t *testing.T) {
 	got, err := apply(t, ada, `{"op":"replace","path":"title","value":"x"},{"op":"remove","path":"userName"}`)
 	if err == nil || got != nil {

@@ -147,7 +147,7 @@ var accountTests = map[string]func(*portalTest){
 			p.Errorf("after SCIM is on again: %+v", got)
 		}
 	},
-	"One of many owners that race for a name wins": func(p *portalTest) {
+	"If many owners race for one name, exactly one wins": func(p *portalTest) {
 		p.scimOn()
 		const n = 16
 		errs := make([]error, n)
@@ -186,6 +186,12 @@ var accountTests = map[string]func(*portalTest){
 			})
 		}
 		wait.Wait()
+		all, _, err := p.Client.Accounts(p.Context(), "", 100)
+		p.ok(err)
+		i := slices.IndexFunc(all, func(a portalapi.Account) bool { return a.Owner.UID == person("ada").Owner.UID })
+		if i < 0 || all[i].Owner.Revision != n || all[i].DisplayName != number(n) {
+			p.Fatalf("after the race there are %+v, want revision %d", all, n)
+		}
 		w := person("ada")
 		w.Owner.Revision, w.DisplayName = n, number(n)
 		first := p.put(w)
@@ -220,7 +226,7 @@ var accountTests = map[string]func(*portalTest){
 			after = next
 		}
 		if len(want) > 0 || pages != 4 {
-			p.Errorf("%d accounts are missing in %d pages", len(want), pages)
+			p.Errorf("%d accounts are missing in %d pages, want none missing in 4 pages", len(want), pages)
 		}
 	},
 }

@@ -2,8 +2,8 @@
 
 // Package devenv runs the whole product on one machine, on loopback: etcd and a Kubernetes API
 // server with this repository's manifests applied, the Management Portal with a development single
-// sign-on, the SCIM webhook and the manager. `make run` and the end-to-end tests are this package;
-// nothing in it runs in a cluster.
+// sign-on, the SCIM webhook and the manager. `make run`, the end-to-end tests and the benchmarks
+// use this package; nothing in it runs in a cluster.
 //
 // The differences from a cluster:
 //
@@ -14,7 +14,8 @@
 //     collection, and a deleted namespace never terminates.
 //   - etcd has no authentication; it listens on loopback alone.
 //
-// All data is below one folder and survives a restart, also the changes of people.
+// All data is in one folder and survives a restart, including what users changed in the portal or
+// with kubectl.
 package devenv
 
 import (
@@ -25,7 +26,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -48,7 +48,7 @@ const (
 	Manager    = "manager"
 )
 
-// Options say where everything is.
+// Options configure an Environment.
 type Options struct {
 	Dir      string // data folder; created if it does not exist
 	Root     string // the repository, for its config/
@@ -89,7 +89,8 @@ type Environment struct {
 	Client client.WithWatch
 	// API is a client of the portal's API with the scope manage, which administrators use.
 	API *portalv1.ClientWithResponses
-	// Notes contains remarks for the developer: what differs from the setup of `make run`.
+	// Notes contains problems for the developer: what was changed since the first start and no
+	// longer works.
 	Notes []string
 
 	credentials credentials
@@ -180,7 +181,8 @@ func present(folder, remedy string, names ...string) error {
 	return nil
 }
 
-// Wait returns nil when ctx ends, and an error when a program ended by itself.
+// Wait returns nil when ctx ends, and an error when any program that runs now ends first, also by
+// Kill or Halt.
 func (e *Environment) Wait(ctx context.Context) error {
 	ended := make(chan error, len(e.children))
 	done, cancel := context.WithCancel(ctx)
@@ -253,10 +255,11 @@ func (e *Environment) Restart(ctx context.Context, name string) error {
 		default:
 			return fmt.Errorf("%s is running; Kill or Halt it first", name)
 		}
-		e.children = slices.Delete(e.children, i, i+1)
+		running := len(e.children)
 		err := e.run(ctx, e.specs()[name])
-		if last := len(e.children) - 1; e.children[last].Name() == name { // in its old place: Stop ends programs in the reverse order
-			e.children = slices.Insert(e.children[:last], i, e.children[last])
+		if len(e.children) > running { // in its old place: Stop ends programs in the reverse order
+			e.children[i] = e.children[running]
+			e.children = e.children[:running]
 		}
 		return err
 	}

@@ -17,11 +17,11 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// Names of the objects in every namespace. The table's operations are dry runs, so these objects do
-// not change.
+// Names of the objects in every namespace, and (new…) names for creates. The table's operations are
+// dry runs, so these objects do not change.
 const (
 	plainUser   = "00000000-0000-4000-8000-000000000001"
-	decidedUser = "00000000-0000-4000-8000-000000000002" // another user has dropped its removal
+	decidedUser = "00000000-0000-4000-8000-000000000002" // has the annotation drop-removal of the person "colleague"
 	newUser     = "00000000-0000-4000-8000-000000000009"
 
 	plainPool   = "plain"
@@ -176,7 +176,7 @@ func (s *fixture) ready(ctx context.Context) error {
 }
 
 // granted checks one right that the subject's role has. Kubernetes' own view, edit and admin have
-// no rights before role aggregation.
+// that right only after role aggregation has run, so the check waits for that too.
 func (s *fixture) granted(ctx context.Context, sub subject) error {
 	verb, resource := "get", "pods"
 	switch {

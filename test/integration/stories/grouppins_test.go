@@ -95,6 +95,7 @@ func TestPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Log(tc.reason)
 			w := newWorld(t, wideGuard)
 			p := w.pool("operators", spec)
 			ada, eve := w.push("ada@example.test"), w.push("eve@example.test")
@@ -117,10 +118,11 @@ func TestPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
 	}
 }
 
-// TestAnImpostorNeverMakesManagers: the AgentPool is deleted and applied again while there is no
-// configuration. Its first pass, without a portal, must not count as one that has resolved the
-// lines.
-func TestAnImpostorNeverMakesManagers(t *testing.T) {
+// TestNewGroupWithOldNameNeverMakesManagers: the AgentPool is deleted and applied again while there
+// is no configuration, and another group now has the old name of the pool's group. The first pass
+// of the new AgentPool runs without a portal. It must not count as having resolved spec.groups, or
+// the other group would fill the pool.
+func TestNewGroupWithOldNameNeverMakesManagers(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	spec := v1alpha1.AgentPoolSpec{Groups: names("SRE"), Roles: []v1alpha1.Role{manager}}
 	p := w.pool("operators", spec)
@@ -157,7 +159,7 @@ func TestAnImpostorNeverMakesManagers(t *testing.T) {
 	w.isOnlyIn("eve@example.test", "SRE")
 	for _, e := range w.audit(w.account("eve@example.test").ID) {
 		if strings.Contains(fmt.Sprint(e.Changes), manager) {
-			t.Errorf("the impostor's member was a manager meanwhile: %+v", e)
+			t.Errorf("the member of the other group was a manager meanwhile: %+v", e)
 		}
 	}
 }

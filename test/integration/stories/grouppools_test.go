@@ -5,6 +5,7 @@ package stories_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -81,9 +82,10 @@ func TestDeclaredPoolTakesOverOwnPool(t *testing.T) {
 	w.provisioned(ada, user, manager)
 }
 
-// TestOwnPoolOfAMomentGoes: a pool of its own that a group got in a moment without its declared
-// pool goes when that pool returns, although the guard allows no removal: no user loses anything.
-func TestOwnPoolOfAMomentGoes(t *testing.T) {
+// TestTemporaryOwnPoolIsDeleted: while the declared pool is missing, its group gets an own pool.
+// When the declared pool is applied again, the own pool is deleted even if the guard allows no
+// removals, because no user loses anything.
+func TestTemporaryOwnPoolIsDeleted(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason    string
 		off, on   func(*world)
@@ -97,12 +99,12 @@ func TestOwnPoolOfAMomentGoes(t *testing.T) {
 		"NoConfiguration": {
 			reason: "The declared pool and the configuration are deleted, and the configuration returns first.",
 			off:    func(w *world) { w.erase(w.identity()) },
-			on:     func(w *world) { w.create(w.noBudget(w.configuration())) }, suspended: v1alpha1.ReasonNoConfiguration,
+			on:     func(w *world) { w.create(w.withoutBudget(w.configuration())) }, suspended: v1alpha1.ReasonNoConfiguration,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Log(tc.reason)
-			w := newWorld(t, func(w *world, c *v1alpha1.IdentityConfiguration, _ *portalapi.LoginMethods) { w.noBudget(c) })
+			w := newWorld(t, noBudget)
 			ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
 			own := w.ownPool(w.group("Payments", ada, bob))
 			spec := v1alpha1.AgentPoolSpec{Groups: names("Payments"), Roles: []v1alpha1.Role{manager}}
@@ -137,7 +139,7 @@ func TestOwnPoolOfAMomentGoes(t *testing.T) {
 // TestAdoptedPoolReplacesOwnPool: the members of a group's own pool join the portal's pool that a
 // declared pool adopts, and then the own pool goes, although the guard allows no removal.
 func TestAdoptedPoolReplacesOwnPool(t *testing.T) {
-	w := newWorld(t, func(w *world, c *v1alpha1.IdentityConfiguration, _ *portalapi.LoginMethods) { w.noBudget(c) })
+	w := newWorld(t, noBudget)
 	portals, err := w.store.CreatePool(t.Context(), admin, newPool("Ops", quota))
 	w.must(err)
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
@@ -156,31 +158,37 @@ func TestAdoptedPoolReplacesOwnPool(t *testing.T) {
 	}
 }
 
-// noBudget lets no removal pass.
-func (w *world) noBudget(c *v1alpha1.IdentityConfiguration) *v1alpha1.IdentityConfiguration {
+// withoutBudget makes the guard of the configuration hold every removal.
+func (w *world) withoutBudget(c *v1alpha1.IdentityConfiguration) *v1alpha1.IdentityConfiguration {
 	zero := int32(0)
 	c.Spec.DeprovisioningGuard = v1alpha1.DeprovisioningGuard{MinUsers: &zero, MaxPercent: &zero}
 	return c
 }
 
-// watchMemberships records a user's pools until its result is called, which returns the smallest
-// number of them.
+// watchMemberships polls the number of a user's pools in the background. end stops it and returns
+// the lowest number seen.
 func (w *world) watchMemberships(userName string) (end func() int) {
-	stop, fewest := make(chan struct{}), make(chan int)
+	w.t.Helper()
+	least := len(w.account(userName).PoolRefs)
+	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
-		least := len(w.account(userName).PoolRefs)
+		defer close(stopped)
 		for {
 			select {
 			case <-stop:
-				fewest <- least
 				return
-			default:
-				least = min(least, len(w.account(userName).PoolRefs))
+			case <-w.t.Context().Done(): // the test failed before it called end
+				return
+			case <-time.After(time.Millisecond):
+			}
+			if a := w.account(userName); a != nil {
+				least = min(least, len(a.PoolRefs))
 			}
 		}
 	}()
 	return func() int {
 		close(stop)
-		return <-fewest
+		<-stopped
+		return least
 	}
 }

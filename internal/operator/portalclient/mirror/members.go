@@ -18,8 +18,9 @@ func (m *Mirror) EachOwned(f func(*portalapi.Account)) {
 	}
 }
 
-// Managing returns the number of active accounts in ids that have ROLE_MANAGER only from this pool.
-// It ignores other pools that the owner of the account did not add it to.
+// Managing returns how many active accounts in ids have ROLE_MANAGER and no grant of it by another
+// pool. Direct roles, and memberships and pool roles that no owner granted, do not count as grants.
+// The caller ensures that this pool grants the role.
 func (m *Mirror) Managing(poolID string, ids []string) int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -78,8 +79,8 @@ func (m *Mirror) PutMemberships(poolID string, items []portalapi.MembershipWrite
 	}
 }
 
-// effective returns the roles that the account's pools grant, as the portal derives them. The
-// caller has locked m.mu.
+// effective returns the account's roles, as the portal derives them: the user role, its direct
+// roles and the roles of its pools. The caller has locked m.mu.
 func (m *Mirror) effective(a *portalapi.Account) []string {
 	roles := append([]string{portalapi.RoleUser}, a.DirectRoles...)
 	for _, id := range a.Pools {
@@ -99,8 +100,8 @@ func (m *Mirror) GroupRevision(id string) (revision int64, deleted bool) {
 	return m.groups[id], m.deletedGroups[id]
 }
 
-// PutSeen applies the revisions of groups that our own PutMemberships call sent. No object follows
-// them, so it does not notify.
+// PutSeen raises the revisions of groups in the pool's pins to those that the manager's own call of
+// PutMemberships sent. No reconciler depends on these revisions, so PutSeen does not notify.
 func (m *Mirror) PutSeen(poolID string, seen []portalapi.GroupRevision) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
