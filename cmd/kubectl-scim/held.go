@@ -192,9 +192,9 @@ func (o *options) decideSome(ctx context.Context, annotation string, wanted []st
 }
 
 // choose returns the held removal that a name means, nil if it means none. A name is kind/name, or
-// the name of an object, a user name or the name of a pool in the portal. A user and a pool can have
-// the same name, and a decision is about one object, so a name of several held objects is an error
-// unless the id selects one of them.
+// the name of an object, a user name or the name of a pool in the portal. A user and a pool can
+// have the same name, and a decision is about one object, so a name of several held objects is an
+// error unless the id selects one of them.
 func choose(all []heldRemoval, name, id string) (*heldRemoval, error) {
 	var found []*heldRemoval
 	for i := range all {

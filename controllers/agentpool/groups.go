@@ -93,9 +93,9 @@ func (p *scope) resolveLines(ctx context.Context) pass.Outcome {
 	return said
 }
 
-// complete returns the leaf of the lines, unless all of them are resolved and a part of the members
-// of one of their groups is missing: then no user leaves the pool by the groups, and a person has to
-// act.
+// complete returns the leaf of the lines, unless all of them are resolved and a part of the
+// members of one of their groups is missing: then no user leaves the pool by the groups, and a
+// person has to act.
 func (p *scope) complete(ctx context.Context, leaf conditions.Leaf, lines []groupindex.Line) (conditions.Leaf, error) {
 	if leaf.Status != metav1.ConditionTrue {
 		return leaf, nil
