@@ -78,6 +78,7 @@ const (
 	ReasonGroupNotFound      = "GroupNotFound"       // no living group matches a line
 	ReasonGroupAmbiguous     = "GroupAmbiguous"      // several groups match a line
 	ReasonGroupChanged       = "GroupChanged"        // another group than before matches a line, or may do so
+	ReasonMembersMissing     = "MembersMissing"      // ScimGroupSlices of a group do not exist
 	ReasonMemberChanged      = "MemberChanged"       // another user than before has the name in a line, or may be another one
 	ReasonGuardHeld          = "GuardHeld"           // more removals than the guard allows
 	ReasonRemovalDropped     = "RemovalDropped"      // a person dropped the held removal

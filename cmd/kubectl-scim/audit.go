@@ -18,10 +18,11 @@ import (
 )
 
 // withoutObject contains the accounts and pools in the portal that the operator manages and that
-// have no object.
+// have no object, and the pools that it does not manage and that give roles to its users.
 type withoutObject struct {
 	Accounts []preview.Account `json:"accounts"`
 	Pools    []preview.Pool    `json:"pools"`
+	Unowned  []preview.Pool    `json:"poolsWithoutOwner"`
 }
 
 func audit(o *options) *cobra.Command {
@@ -39,15 +40,15 @@ func audit(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			found := withoutObject{r.WithoutUser, r.WithoutAgentPool}
-			none := len(found.Accounts)+len(found.Pools) == 0
+			found := withoutObject{r.WithoutUser, r.WithoutAgentPool, r.WithoutOwner}
+			none := len(found.Accounts)+len(found.Pools)+len(found.Unowned) == 0
 			if err := o.print(found, func(w io.Writer) { auditTable(w, found) }); err != nil || none {
 				return err
 			}
 			switch {
 			case id != "":
 				return o.releaseHeldPool(cmd.Context(), found.Pools, id)
-			case releaseThem:
+			case releaseThem && len(found.Accounts)+len(found.Pools) > 0:
 				return o.decideAll(cmd.Context(), v1alpha1.AnnotationReleaseOwnerGone, now(),
 					"These accounts are released as spec.onDelete says, and these pools if the deprovisioning guard lets their users lose what they give.")
 			}
@@ -63,7 +64,6 @@ func audit(o *options) *cobra.Command {
 func auditTable(w io.Writer, found withoutObject) {
 	if len(found.Accounts)+len(found.Pools) == 0 {
 		fmt.Fprintln(w, "Every account that the operator manages has its ScimUser, and every pool its AgentPool.")
-		return
 	}
 	if len(found.Accounts) > 0 {
 		rows := [][]string{{"ACCOUNT", "USER NAME", "FOLLOWED"}}
@@ -78,6 +78,14 @@ func auditTable(w io.Writer, found withoutObject) {
 			rows = append(rows, []string{p.ID, p.Name, "AgentPool " + p.AgentPool, or(strings.Join(p.Roles, ","), "–"), strconv.Itoa(p.Users), guardOf(p)})
 		}
 		table(w, rows)
+	}
+	if len(found.Unowned) > 0 {
+		rows := [][]string{{"POOL WITHOUT OWNER", "NAME", "ROLES", "SCIM USERS"}}
+		for _, p := range found.Unowned {
+			rows = append(rows, []string{p.ID, p.Name, strings.Join(p.Roles, ","), strconv.Itoa(p.Users)})
+		}
+		table(w, rows)
+		fmt.Fprintln(w, "The operator does not change pools without an owner: their members keep the roles. To manage one, set spec.adopt of an AgentPool to its id; or change it in the portal.")
 	}
 }
 

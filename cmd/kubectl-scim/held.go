@@ -38,6 +38,9 @@ type heldRemoval struct {
 	object client.Object
 }
 
+// path returns the object as kind/name.
+func (h *heldRemoval) path() string { return strings.ToLower(h.Kind) + "/" + h.Name }
+
 func held(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "held",
@@ -152,7 +155,7 @@ func (o *options) decideAll(ctx context.Context, annotation, value, done string)
 
 // decideSome writes a decision about the held removal to each named object. If id is not empty, the
 // id of the removal must be equal. The decision is about exactly the users of that removal: another
-// set has another id.
+// set has another id. If one of the names is wrong or ambiguous, nothing is written.
 func (o *options) decideSome(ctx context.Context, annotation string, wanted []string, id string) error {
 	c, namespace, err := o.configured(ctx)
 	if err != nil {
@@ -162,31 +165,64 @@ func (o *options) decideSome(ctx context.Context, annotation string, wanted []st
 	if err != nil {
 		return err
 	}
+	var chosen []*heldRemoval
 	for _, name := range wanted {
-		found := false
-		for _, h := range all {
-			if h.Name != name && names.Fold(h.Title) != names.Fold(name) && strings.ToLower(h.Kind)+"/"+h.Name != strings.ToLower(name) {
-				continue
-			}
-			found = true
-			if id != "" && id != h.Decision {
-				return fmt.Errorf("%s %s has another held removal by now, %s, of %d user(s); see kubectl scim held", h.Kind, h.Name, h.Decision, h.Users)
-			}
-			if err := annotate(ctx, c, h.object, annotation, h.Decision); err != nil {
-				return err
-			}
-			fmt.Fprintf(o.streams.Out, "Noted at %s %s: %s, %d user(s).\n", h.Kind, h.Name, h.Decision, h.Users)
+		h, err := choose(all, name, id)
+		if err != nil {
+			return err
 		}
-		if !found && id != "" {
-			if found, err = o.decideDropped(ctx, c, namespace, annotation, name, id); err != nil {
+		if h != nil {
+			chosen = append(chosen, h)
+			continue
+		}
+		if id != "" { // then name is the only one that is wanted
+			if found, err := o.decideDropped(ctx, c, namespace, annotation, name, id); found || err != nil {
 				return err
 			}
 		}
-		if !found {
-			return fmt.Errorf("nothing is held about %q; kubectl scim held lists what is", name)
+		return fmt.Errorf("nothing is held about %q; kubectl scim held lists what is", name)
+	}
+	for _, h := range chosen {
+		if err := annotate(ctx, c, h.object, annotation, h.Decision); err != nil {
+			return err
 		}
+		fmt.Fprintf(o.streams.Out, "Noted at %s %s: %s, %d user(s).\n", h.Kind, h.Name, h.Decision, h.Users)
 	}
 	return nil
+}
+
+// choose returns the held removal that a name means, nil if it means none. A name is kind/name, or
+// the name of an object, a user name or the name of a pool in the portal. A user and a pool can
+// have the same name, and a decision is about one object, so a name of several held objects is an
+// error unless the id selects one of them.
+func choose(all []heldRemoval, name, id string) (*heldRemoval, error) {
+	var found []*heldRemoval
+	for i := range all {
+		h := &all[i]
+		if strings.EqualFold(h.path(), name) {
+			found = []*heldRemoval{h}
+			break
+		}
+		if h.Name == name || names.Fold(h.Title) == names.Fold(name) {
+			found = append(found, h)
+		}
+	}
+	if len(found) > 1 {
+		paths := make([]string, len(found))
+		for i, h := range found {
+			paths[i] = h.path()
+		}
+		if found = slices.DeleteFunc(found, func(h *heldRemoval) bool { return h.Decision != id }); len(found) != 1 {
+			return nil, fmt.Errorf("%q names several objects with a held removal: %s; name the one that you mean as listed here", name, strings.Join(paths, ", "))
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	if h := found[0]; id != "" && id != h.Decision {
+		return nil, fmt.Errorf("%s %s has another held removal by now, %s, of %d user(s); see kubectl scim held", h.Kind, h.Name, h.Decision, h.Users)
+	}
+	return found[0], nil
 }
 
 // decideDropped writes a decision about a removal that a person dropped before, so that it is not

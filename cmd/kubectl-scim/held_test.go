@@ -3,6 +3,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -84,5 +85,41 @@ func TestDecisionAfterAnotherWrite(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestNamesOfHeldRemovals: a name means one object, because a decision is about one object.
+func TestNamesOfHeldRemovals(t *testing.T) {
+	all := []heldRemoval{
+		{Kind: "AgentPool", Name: "boss", Title: "Management", HeldRemoval: v1alpha1.HeldRemoval{Decision: "p-1"}},
+		{Kind: "AgentPool", Name: "leads", Title: "Boss", HeldRemoval: v1alpha1.HeldRemoval{Decision: "p-2"}},
+		{Kind: "ScimUser", Name: "u-1", Title: "boss", HeldRemoval: v1alpha1.HeldRemoval{Decision: "u-1"}},
+		{Kind: "ScimUser", Name: "u-2", Title: "agentpool/leads", HeldRemoval: v1alpha1.HeldRemoval{Decision: "u-2"}},
+	}
+	for _, tc := range []struct{ reason, name, id, want, says string }{
+		{reason: "the name of an object", name: "leads", want: "p-2"},
+		{reason: "the name of a pool in the portal, folded", name: "management", want: "p-1"},
+		{reason: "a user and two pools have the name", name: "boss", says: `"boss" names several objects with a held removal: agentpool/boss, agentpool/leads, scimuser/u-1; name the one`},
+		{reason: "kind/name is exact", name: "agentpool/boss", want: "p-1"},
+		{reason: "kind/name comes before a user name of the same text", name: "AgentPool/leads", want: "p-2"},
+		{reason: "the id selects one of several objects", name: "boss", id: "u-1", want: "u-1"},
+		{reason: "the id of another removal selects none of them", name: "boss", id: "x-9", says: "names several objects"},
+		{reason: "another set is held by now", name: "leads", id: "p-1", says: "has another held removal by now, p-2"},
+		{reason: "no object has the name", name: "ada"},
+	} {
+		got, err := choose(all, tc.name, tc.id)
+		if tc.says != "" {
+			if err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%s: %v, want %q", tc.reason, err, tc.says)
+			}
+			continue
+		}
+		decision := ""
+		if got != nil {
+			decision = got.Decision
+		}
+		if err != nil || decision != tc.want {
+			t.Errorf("%s: %q, %v, want %q", tc.reason, decision, err, tc.want)
+		}
 	}
 }

@@ -337,7 +337,7 @@ func (s *scene) wrongNamespace() {
 	}
 	for _, line := range lines {
 		out, code := s.run(append(strings.Fields(line), "-n", "default")...)
-		if code != exitError || !strings.Contains(out, "the namespace default has no IdentityConfiguration") || !strings.Contains(out, "-n "+namespace) {
+		if code != exitError || !strings.Contains(out, "the namespace default has no IdentityConfiguration; choose the operator's namespace: -n "+namespace+"\n") {
 			s.Errorf("kubectl scim %s: exit code %d, %s", line, code, out)
 		}
 	}

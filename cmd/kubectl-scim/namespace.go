@@ -54,7 +54,7 @@ func (o *options) installed(ctx context.Context) (client.Client, string, error) 
 			return nil, "", fmt.Errorf("find out whether the operator is installed in the namespace %s: %w", namespace, err)
 		}
 	}
-	return nil, "", fmt.Errorf("%w; it has no service account of the operator either, so the operator is not installed there", missing)
+	return nil, "", fmt.Errorf("the operator is not installed in the namespace %s, which has no service account of it: %w", namespace, missing)
 }
 
 func configuration(ctx context.Context, c client.Client, namespace string) (*v1alpha1.IdentityConfiguration, error) {
@@ -64,12 +64,22 @@ func configuration(ctx context.Context, c client.Client, namespace string) (*v1a
 	case meta.IsNoMatchError(err):
 		return nil, fmt.Errorf("the cluster does not have the kinds of the operator: apply its manifests first: %w", err)
 	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("%s: %w", elsewhere(ctx, c, namespace), err)
+		return nil, &elsewhereError{says: elsewhere(ctx, c, namespace), notFound: err}
 	case err != nil:
 		return nil, fmt.Errorf("get IdentityConfiguration %s of the namespace %s (choose the namespace with -n): %w", v1alpha1.DefaultName, namespace, err)
 	}
 	return config, nil
 }
+
+// elsewhereError says where the operator may be. It is an error of the class NotFound, whose own
+// text names only a resource.
+type elsewhereError struct {
+	says     string
+	notFound error
+}
+
+func (e *elsewhereError) Error() string { return e.says }
+func (e *elsewhereError) Unwrap() error { return e.notFound }
 
 // elsewhere says that the namespace has no IdentityConfiguration, and which namespaces have one if
 // the caller may know that.
@@ -84,5 +94,5 @@ func elsewhere(ctx context.Context, c client.Client, namespace string) string {
 		found = append(found, "-n "+all.Items[i].Namespace)
 	}
 	slices.Sort(found)
-	return says + ": " + strings.Join(found, " or ")
+	return fmt.Sprintf("the namespace %s has no IdentityConfiguration; choose the operator's namespace: %s", namespace, strings.Join(found, " or "))
 }

@@ -91,6 +91,9 @@ func planTable(w io.Writer, r *preview.Report, detailed bool) {
 	if !detailed {
 		fmt.Fprintf(w, "%d of %d objects change the portal.\n", r.Changes(), r.Objects())
 	}
+	if n := len(r.WithoutUser); n > 0 && !detailed {
+		fmt.Fprintf(w, "%d account(s) in the portal have no ScimUser any more; they keep their access. See kubectl scim audit.\n", n)
+	}
 	if n := len(r.WithoutAgentPool); n > 0 && !detailed {
 		fmt.Fprintf(w, "%d pool(s) in the portal have no AgentPool any more; their members keep their roles. See kubectl scim audit.\n", n)
 	}

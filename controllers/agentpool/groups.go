@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -65,7 +66,11 @@ func (p *scope) resolveLines(ctx context.Context) pass.Outcome {
 	if err != nil {
 		return p.Retry(err)
 	}
-	said := pass.Next(groupsLeaf(p.pool, resolved))
+	groups, err := p.complete(ctx, groupsLeaf(p.pool, resolved), resolved)
+	if err != nil {
+		return p.Retry(err)
+	}
+	said := pass.Next(groups)
 	if members.Pinned {
 		said = said.And(pass.Next(membersLeaf(p.pool, members)))
 	}
@@ -86,6 +91,27 @@ func (p *scope) resolveLines(ctx context.Context) pass.Outcome {
 		return said.And(p.Retry(fmt.Errorf("write down which groups and users are in the pool: %w", err)))
 	}
 	return said
+}
+
+// complete returns the leaf of the lines, unless all of them are resolved and a part of the
+// members of one of their groups is missing: then no user leaves the pool by the groups, and a
+// person has to act.
+func (p *scope) complete(ctx context.Context, leaf conditions.Leaf, lines []groupindex.Line) (conditions.Leaf, error) {
+	if leaf.Status != metav1.ConditionTrue {
+		return leaf, nil
+	}
+	for _, line := range lines {
+		for _, id := range line.Groups {
+			g, _ := p.Groups.Group(id)
+			switch missing, err := groupindex.Incomplete(ctx, p.Live, p.pool.Namespace, g); {
+			case err != nil:
+				return leaf, err
+			case missing:
+				return conditions.False(v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonMembersMissing, groupindex.MembersMissing(g)), nil
+			}
+		}
+	}
+	return leaf, nil
 }
 
 // groupsLeaf reports the state of the lines; the message names the worst of them.

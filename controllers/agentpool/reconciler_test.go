@@ -219,6 +219,15 @@ func TestReconcile(t *testing.T) {
 			given:  func(w *onepass.World) { w.Record("leads"); w.Open(nil); w.Ending() }, then: deleted,
 			want: onepass.Want{Gone: true},
 		},
+		"MembersMissing": {
+			reason: "A pool says that its group has lost slices: no user leaves it meanwhile, and a person has to act.",
+			pool: func() *v1alpha1.AgentPool {
+				p := onepass.Pool("ops", "ROLE_IGNORE_QUOTA")
+				p.Spec.Groups = []v1alpha1.GroupReference{{DisplayName: "leads"}}
+				return p
+			}(), given: func(w *onepass.World) { w.Put(onepass.Group("leads")); w.Open(nil) },
+			want: onepass.Want{Calls: "PutPool", Ready: "False MembersMissing", Says: "Restore its ScimGroupSlices", Events: "Created"},
+		},
 		"DeletedNotListed": {
 			reason: "A deletion that waits for the portal's state reports it, because administrators see the finalizer.",
 			given:  func(w *onepass.World) { w.Opening() }, then: deleted,

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -50,6 +52,16 @@ func TestReconcile(t *testing.T) {
 			reason: "A claim whose holder no longer exists is deleted.",
 			named:  "ada@example.test", age: time.Hour, given: func(*onepass.World) {},
 			want: onepass.Want{Gone: true},
+		},
+		"Conflict": {
+			reason: "Another client writes the holder during the deletion: an expected race, not an error of the reconciler.",
+			named:  "new@example.test", age: time.Hour, given: func(w *onepass.World) {
+				w.Put(onepass.User("ada"))
+				w.Write = func(string, client.Object) error {
+					return apierrors.NewConflict(schema.GroupResource{Resource: "scimusers"}, ada, errors.New("the object has been modified"))
+				}
+			},
+			want: onepass.Want{Same: true, Again: 50 * time.Millisecond},
 		},
 		"Failure": {
 			reason: "A deletion of a claim that failed is repeated with growing pauses.",

@@ -9,6 +9,7 @@ import (
 	"context"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -28,6 +29,9 @@ import (
 // DefaultGrace is the time in which the holder of a new claim need not have the name, because a
 // rename takes the claim first.
 const DefaultGrace = 30 * time.Second
+
+// conflictPause is the pause of a pass, for the cache, after another client wrote.
+const conflictPause = 50 * time.Millisecond
 
 // Reconciler reconciles NameClaims.
 type Reconciler struct {
@@ -51,6 +55,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: min(grace-age, grace)}, nil // a claim from the future: one of the clocks is being set
 	}
 	swept, err := r.registry().Sweep(ctx, req.NamespacedName)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: conflictPause}, nil // another client wrote the claim or its holder
+	}
 	if swept && err == nil {
 		ctrl.LoggerFrom(ctx).Info("Released a claim whose holder does not have the name", "holder", claim.Spec.Holder.Name)
 	}

@@ -4,9 +4,7 @@ package scimgroup
 
 import (
 	"context"
-	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -43,7 +41,7 @@ func (p *scope) compare(ctx context.Context, m *mirror.Mirror) pass.Outcome {
 	case !g.Whole:
 		return pass.Next() // the slices may not be restored yet
 	}
-	now, err := p.liveGroup(ctx)
+	now, err := groupindex.Live(ctx, p.Live, client.ObjectKeyFromObject(p.group))
 	if err != nil {
 		return p.Retry(err)
 	}
@@ -52,28 +50,6 @@ func (p *scope) compare(ctx context.Context, m *mirror.Mirror) pass.Outcome {
 	}
 	p.older, p.round = than, now.Round
 	return pass.Next()
-}
-
-// liveGroup returns the group as the API server has it; without its ScimGroup it is incomplete.
-func (p *scope) liveGroup(ctx context.Context) (groupindex.Group, error) {
-	x := groupindex.New()
-	var list v1alpha1.ScimGroupSliceList
-	if err := p.Live.List(ctx, &list, client.InNamespace(p.group.Namespace), client.MatchingLabels{v1alpha1.LabelGroup: p.group.Name}); err != nil {
-		return groupindex.Group{}, fmt.Errorf("list the slices of a group that looks older: %w", err)
-	}
-	for i := range list.Items {
-		x.PutSlice(&list.Items[i])
-	}
-	var live v1alpha1.ScimGroup
-	switch err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.group), &live); {
-	case apierrors.IsNotFound(err):
-		return groupindex.Group{}, nil
-	case err != nil:
-		return groupindex.Group{}, fmt.Errorf("get a group that looks older: %w", err)
-	}
-	x.Put(&live)
-	g, _ := x.Group(live.Name)
-	return g, nil
 }
 
 // waits ends the pass over a deletion that comes from an older backup: the provider may have the

@@ -96,6 +96,12 @@ func (p *scope) ownPool(ctx context.Context) pass.Outcome {
 	if p.older != 0 {
 		return pass.Stop(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(p.group.Namespace, g, p.older)))
 	}
+	switch missing, err := groupindex.Incomplete(ctx, p.Live, p.group.Namespace, g); {
+	case err != nil:
+		return p.Retry(err)
+	case missing:
+		return pass.Stop(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonMembersMissing, groupindex.MembersMissing(g))).Within(wait)
+	}
 	message := "No declared pool names the group; it has its own pool"
 	if len(declared) > 0 {
 		message = "Named by AgentPool " + strings.Join(declared, ", ")

@@ -66,6 +66,12 @@ func replaced(w *onepass.World, joined bool) {
 	people(w, false)
 }
 
+// meta sets the namespace of a slice.
+func meta(s *v1alpha1.ScimGroupSlice) *v1alpha1.ScimGroupSlice {
+	s.Namespace = onepass.Namespace
+	return s
+}
+
 func TestReconcile(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
@@ -77,19 +83,33 @@ func TestReconcile(t *testing.T) {
 	}{
 		"New": {
 			reason: "A group that no pool names gets its own pool, even while the portal's state is not known.",
-			given:  func(*onepass.World) {}, pools: leads,
+			given:  func(w *onepass.World) { w.Put(onepass.Members("leads")) }, pools: leads,
+			want: onepass.Want{Ready: "True Ready"},
+		},
+		"MembersMissing": {
+			reason: "A group whose slices are lost says so: SCIM answers 503, and a person has to restore them.",
+			given:  func(w *onepass.World) { people(w, false); w.Open(nil) }, pools: "ops",
+			want: onepass.Want{Ready: "False MembersMissing", Says: "Restore its ScimGroupSlices"},
+		},
+		"IndexBehind": {
+			reason: "Slices that the index does not have yet are not lost.",
+			given: func(w *onepass.World) {
+				w.Must(w.Kube.Create(w.T.Context(), meta(onepass.Members("leads"))))
+				people(w, false)
+				w.Open(nil)
+			}, pools: "ops",
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"Named": {
 			reason: "A group that a declared pool names gets no own pool.",
-			given:  func(w *onepass.World) { people(w, false); w.Open(nil) }, pools: "ops",
+			given:  func(w *onepass.World) { w.Put(onepass.Members("leads")); people(w, false); w.Open(nil) }, pools: "ops",
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"NotNamed": {
 			reason: "A declared pool whose object name is the group's id is not deleted.",
 			given: func(w *onepass.World) {
 				p := onepass.Pool(leads, "ROLE_IGNORE_QUOTA")
-				w.Put(p)
+				w.Put(p, onepass.Members("leads"))
 				w.Open(nil)
 			}, pools: leads,
 			want: onepass.Want{Ready: "True Ready"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 	"lightrun.com/scim-operator/internal/portal/store"
 	"lightrun.com/scim-operator/test/framework/fakeportal"
@@ -141,6 +142,38 @@ func TestReconcile(t *testing.T) {
 				w.Must(w.Kube.Update(w.T.Context(), &u))
 			},
 			want: onepass.Want{Calls: "MarkAccount", Ready: "False GuardHeld", Also: "DeprovisioningHeld", Events: "RemovalDropped"},
+		},
+		"DeletedAfterDrop": {
+			reason: "A person who dropped a deactivation has not decided about a later deletion, which is held under an id of its own.",
+			user:   left("ada"), given: func(w *onepass.World) {
+				w.Account("ada")
+				w.Open(onepass.NoBudget)
+			}, then: func(w *onepass.World) {
+				key := onepass.Request(left("ada"))
+				edit := func(change func(*v1alpha1.ScimUser)) (after v1alpha1.ScimUser) {
+					var u v1alpha1.ScimUser
+					w.Must(w.Kube.Get(w.T.Context(), key.NamespacedName, &u))
+					change(&u)
+					w.Must(w.Kube.Update(w.T.Context(), &u))
+					_, err := w.Parts.Users.Reconcile(w.T.Context(), key)
+					w.Must(err)
+					w.Must(w.Kube.Get(w.T.Context(), key.NamespacedName, &after))
+					return after
+				}
+				held := edit(func(u *v1alpha1.ScimUser) {
+					no := false
+					u.Spec.Deleted, u.Spec.Active = false, &no
+				})
+				dropped := edit(func(u *v1alpha1.ScimUser) {
+					u.Annotations = map[string]string{v1alpha1.AnnotationDrop: held.Status.Held.Decision}
+				})
+				if c := conditions.Find(dropped.Status.Conditions, v1alpha1.ConditionReady); c.Reason != v1alpha1.ReasonRemovalDropped {
+					w.T.Fatalf("the deactivation is not dropped: %s", c.Reason)
+				}
+				dropped.Spec.Deleted = true
+				w.Must(w.Kube.Update(w.T.Context(), &dropped))
+			},
+			want: onepass.Want{Calls: "MarkAccount", Ready: "False GuardHeld", Says: "kubectl scim release scimuser/", Also: "DeprovisioningHeld", Events: "GuardHeld"},
 		},
 		"NameHeld": {
 			reason: "If the deletion of the user who had the name is held, the new user waits without a mark, a call or a poll.",

@@ -128,7 +128,7 @@ func summary(env *devenv.Environment, took time.Duration) string {
 	line("  token             %s", v.SCIMToken)
 	line("")
 	line("In another terminal")
-	line("  source %s", filepath.Join(env.Dir, devenv.EnvFile))
+	line("  source %s", fromHere(filepath.Join(env.Dir, devenv.EnvFile)))
 	line("  alias kubectl=%s", v.Kubectl)
 	line("  kubectl get scimusers,scimgroups,agentpools,identityconfigurations")
 	line("  make demo         replays a small company's day")
@@ -139,6 +139,18 @@ func summary(env *devenv.Environment, took time.Duration) string {
 	}
 	line("Ctrl-C stops everything; the data stays.")
 	return b.String()
+}
+
+// fromHere returns the path relative to the working directory, if it is below that.
+func fromHere(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if short, err := filepath.Rel(here, path); err == nil && filepath.IsLocal(short) {
+		return short
+	}
+	return path
 }
 
 func or(text, otherwise string) string {

@@ -56,6 +56,7 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonGroupAmbiguous:     Waiting,
 		v1alpha1.ReasonGroupChanged:       Waiting,
 		v1alpha1.ReasonMemberChanged:      Waiting,
+		v1alpha1.ReasonMembersMissing:     Waiting,
 		v1alpha1.ReasonGuardHeld:          Waiting,
 		v1alpha1.ReasonRemovalDropped:     Waiting,
 		v1alpha1.ReasonPoolChangeWaiting:  Waiting,

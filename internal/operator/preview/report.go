@@ -40,6 +40,10 @@ type Report struct {
 	// WithoutAgentPool lists the pools that this operator manages in the portal and that have no
 	// AgentPool. Their members have their roles until a person releases the pools.
 	WithoutAgentPool []Pool `json:"withoutAgentPool"`
+	// WithoutOwner lists the pools in the portal that have no owner, give roles, and have members
+	// that SCIM manages, as after the deletion of an AgentPool with onDelete: Orphan. The operator
+	// does not change them, so these users keep the roles whatever the provider pushes.
+	WithoutOwner []Pool `json:"withoutOwner"`
 	// Replacement describes how to change the provider, and what that does. It is empty if the spec
 	// names the bound provider.
 	Replacement string `json:"replacement,omitempty"`
@@ -126,6 +130,20 @@ type Pool struct {
 	// Held is the id of the removal that the deprovisioning guard holds, or that a person dropped.
 	Held    string `json:"held,omitempty"`
 	Dropped bool   `json:"dropped,omitempty"` // a person dropped the removal: the pool stays
+}
+
+// withoutOwner returns the pool, and whether it gives roles to active users that SCIM manages.
+func withoutOwner(p *portalapi.Pool, m *mirror.Mirror) (out Pool, gives bool) {
+	if p.Owner.UID != "" || p.Default || len(p.Roles) == 0 {
+		return Pool{}, false
+	}
+	out = Pool{ID: p.ID, Name: p.Name, Roles: p.Roles}
+	for _, a := range m.Accounts() {
+		if a.Owner.UID != "" && a.Status == portalapi.StatusActive && slices.Contains(a.Pools, p.ID) {
+			out.Users++
+		}
+	}
+	return out, out.Users > 0
 }
 
 func withoutAgentPool(p *portalapi.Pool, m *mirror.Mirror) Pool {

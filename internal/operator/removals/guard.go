@@ -105,7 +105,8 @@ func Set(kind portalapi.Removal, o client.Object, users ...string) sets.Set {
 	if _, pool := o.(*v1alpha1.AgentPool); pool {
 		of = "AgentPool "
 	}
-	return sets.Set{Kind: kind, Object: of + o.GetName(), Users: users}
+	u, user := o.(*v1alpha1.ScimUser)
+	return sets.Set{Kind: kind, Object: of + o.GetName(), Users: users, Deleted: user && u.Spec.Deleted}
 }
 
 // Remove calls do if the removal fits the budgets and was not held before, or if a person released

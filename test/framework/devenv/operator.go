@@ -96,11 +96,11 @@ func (e *Environment) mountTokens(ctx context.Context) error {
 	return mount.Follow(following, clients, Namespace, e.path("secrets"), hasTokens, log)
 }
 
-// hasTokens reports whether a Secret contains tokens for the webhook: the manager's own Secret, and
-// those with the label.
+// hasTokens reports whether a Secret contains tokens for the webhook: the two that the manifests
+// mount, and those with the label.
 func hasTokens(s *corev1.Secret) bool {
 	_, labelled := s.Labels[v1alpha1.LabelTokenProvider]
-	return labelled || s.Name == v1alpha1.PortalTokensSecret
+	return labelled || s.Name == v1alpha1.PortalTokensSecret || s.Name == v1alpha1.DeclaredTokensSecret
 }
 
 // startOperator starts the webhook and the manager under their own service accounts.

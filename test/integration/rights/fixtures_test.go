@@ -96,7 +96,7 @@ func (s *fixture) fill(ctx context.Context, namespace string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.provider(ctx, namespace, pushes, decides), s.people(ctx, namespace))
+	return errors.Join(s.provider(ctx, namespace, pushes, decides), s.people(ctx, namespace, decides))
 }
 
 func (s *fixture) provider(ctx context.Context, namespace string, pushes, decides client.Client) error {
@@ -118,7 +118,7 @@ func (s *fixture) provider(ctx context.Context, namespace string, pushes, decide
 	return pushes.Create(ctx, object("NameClaim", namespace, claim(0), claimSpec()))
 }
 
-func (s *fixture) people(ctx context.Context, namespace string) error {
+func (s *fixture) people(ctx context.Context, namespace string, manager client.Client) error {
 	for name, spec := range map[string]map[string]any{
 		plainPool: plain, managerPool: managers, formerPool: plain, groupPool: ofGroup(groupPool),
 	} {
@@ -126,7 +126,7 @@ func (s *fixture) people(ctx context.Context, namespace string) error {
 			return err
 		}
 	}
-	if err := s.cp.Client.Status().Patch(ctx, object("AgentPool", namespace, formerPool, nil), mergePatch(`{"status":{"roles":["ROLE_MANAGER"],"memberCount":1}}`)); err != nil {
+	if err := manager.Status().Patch(ctx, object("AgentPool", namespace, formerPool, nil), mergePatch(`{"status":{"roles":["ROLE_MANAGER"],"memberCount":1}}`)); err != nil {
 		return err
 	}
 	return s.cp.Client.Create(ctx, object("IdentityConfiguration", namespace, v1alpha1.DefaultName, map[string]any{
@@ -156,6 +156,9 @@ func (s *fixture) ready(ctx context.Context) error {
 		},
 		"programs": func(ctx context.Context) error {
 			return webhook.Create(ctx, object("AgentPool", separate, newPool, plain), client.DryRunAll)
+		},
+		"status": func(ctx context.Context) error {
+			return s.cp.Client.Status().Patch(ctx, object("AgentPool", separate, plainPool, nil), mergePatch(`{"status":{"memberCount":7}}`), client.DryRunAll)
 		},
 	} {
 		err := eventually(ctx, func(ctx context.Context) error {

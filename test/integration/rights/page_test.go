@@ -84,7 +84,11 @@ func TestRightsDocCommands(t *testing.T) {
 	}
 	held := object("ScimUser", namespace, plainUser, nil)
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"status":{"held":{"decision":"mxk5w0-9c1d","removal":"Deactivation","users":1}}}`))
-	if err := s.cp.Client.Status().Patch(t.Context(), held, patch); err != nil {
+	manager, err := s.as(account(namespace, "scim-manager"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := manager.Status().Patch(t.Context(), held, patch); err != nil {
 		t.Fatal(err)
 	}
 	for _, block := range blocks {

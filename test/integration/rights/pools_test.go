@@ -11,6 +11,7 @@ const (
 	notShape   = "makes and deletes only the pool of a group"
 	notProgram = "people and Git write it"
 	noUpdate   = "you need the verb update on"
+	notManager = "may not write the status of .*: only the manager writes it"
 )
 
 func pools() []operation {
@@ -74,7 +75,10 @@ func pools() []operation {
 		{"DecideAndChange", "A decision does not permit another change in the same request.",
 			change(kind, plainPool, `{"metadata":{"annotations":{"`+v1alpha1.AnnotationRelease+`":"1","`+v1alpha1.AnnotationDecidedBy+`":"USER"}},"spec":{"description":"b"}}`),
 			who("collector", wildcards), "may not decide about|" + noUpdate + "|" + notProgram},
-		{"Status", "The manager writes it.", status(kind, plainPool, `{"status":{"memberCount":7}}`), who("manager operator collector", wildcards), ""},
+		{"Status", "The manager writes it.", status(kind, plainPool, `{"status":{"memberCount":7}}`), who("manager operator"), notManager},
+		{"StatusPins", "A pin says which group a line means, so another pin makes other users managers.",
+			status(kind, managerPool, `{"status":{"groups":[{"displayName":"SRE","group":"`+groupPool+`"}],"members":[{"userName":"ada","id":"`+plainUser+`"}]}}`),
+			who("manager operator"), notManager},
 	}
 }
 
@@ -88,6 +92,7 @@ func configurations() []operation {
 		{"Labels", "Labels need only the right to write the object.", change(kind, v1alpha1.DefaultName, labels), append(who("manager operator patcher decider"), changers...), ""},
 		{"Finalizers", "People must be able to remove the finalizer of a stuck object.", change(kind, v1alpha1.DefaultName, finalizers), append(who("manager operator patcher decider"), changers...), ""},
 		{"OwnerReferences", "They can delete the object, so they count as a change of spec.", change(kind, v1alpha1.DefaultName, ownerReferences), changers, noUpdate + "|may not set ownerReferences"},
+		{"Status", "It says which provider is bound.", status(kind, v1alpha1.DefaultName, `{"status":{"provider":{"type":"EntraID"}}}`), who("manager operator"), notManager},
 		{"ReplaceProvider", "It takes a decision to replace the provider.",
 			change(kind, v1alpha1.DefaultName, `{"metadata":{"annotations":{"`+v1alpha1.AnnotationReplaceProvider+`":"Okta","`+v1alpha1.AnnotationDecidedBy+`":"USER"}}}`),
 			who("manager operator collector decider", wildcards), "may not decide about"},

@@ -123,7 +123,7 @@ func (r record) operations() []operation {
 	}
 	if r.status != "" {
 		table = append(table, operation{"Status", "The manager writes status.", status(r.kind, plain, r.status),
-			who("manager operator collector", wildcards), ""})
+			who("manager operator"), notManager})
 	}
 	return table
 }

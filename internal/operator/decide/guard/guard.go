@@ -26,6 +26,9 @@ type Set struct {
 	Kind   portalapi.Removal
 	Object string   // kind and name of the object that a person annotates to decide
 	Users  []string // names of the ScimUsers who would lose something; in any order, without duplicates
+	// Deleted is true if the provider deleted the user, whatever the account loses by that. A
+	// decision about an earlier deactivation of the user is not about the deletion.
+	Deleted bool
 }
 
 // Commands returns the commands by which a person releases or drops the removal with the id. object
@@ -47,7 +50,11 @@ const hashed = 6
 func (s Set) ID(revision int64) string {
 	users := slices.Sorted(slices.Values(s.Users))
 	base := strconv.FormatInt(revision, 36)
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{string(s.Kind), s.Object, base}, users...), "\n")))
+	parts := append([]string{string(s.Kind), s.Object, base}, users...)
+	if s.Deleted {
+		parts = append(parts, "", "deleted") // no user has an empty name
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
 	return base + "-" + hex.EncodeToString(sum[:hashed])
 }
 

@@ -23,12 +23,15 @@ func TestID(t *testing.T) {
 	deletion.Kind = portalapi.RemovalDeletion
 	elsewhere := base
 	elsewhere.Object = "AgentPool others"
+	deleted := base
+	deleted.Deleted = true
 	for reason, other := range map[string]string{
-		"depends on additional users":         members("ada", "bob", "eve").ID(7),
-		"depends on users who no longer lose": members("ada").ID(7),
-		"depends on when it was first wanted": base.ID(8),
-		"depends on what they would lose":     deletion.ID(7),
-		"depends on the object":               elsewhere.ID(7),
+		"depends on whether the provider deleted the user": deleted.ID(7),
+		"depends on additional users":                      members("ada", "bob", "eve").ID(7),
+		"depends on users who no longer lose":              members("ada").ID(7),
+		"depends on when it was first wanted":              base.ID(8),
+		"depends on what they would lose":                  deletion.ID(7),
+		"depends on the object":                            elsewhere.ID(7),
 	} {
 		if other == base.ID(7) {
 			t.Error(reason)
