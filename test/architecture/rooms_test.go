@@ -80,6 +80,8 @@ var house = []room{
 	{"internal/operator/decide/guard", "which removals apply, and which are held", []string{"internal/kernel/portalapi", "internal/kernel/shell"}, nil, nil},
 	{"internal/operator/decide/provision", "what must change in the portal", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/shell", "internal/operator/decide/guard"}, nil, nil},
 	{"internal/operator/portalclient/rest", "the Contract driver", []string{"api/portal/v1", "internal/kernel/portalapi", "internal/kernel/provider"}, nil, []string{"net/http"}},
+	{"internal/operator/portalclient/scimtarget", "the SCIM driver: any SCIM service provider as a portal", []string{"internal/kernel/names", "internal/kernel/portalapi", "internal/scim", "internal/scim/patch", "internal/scim/schema"}, []string{"github.com/google/uuid", "golang.org/x/oauth2"}, []string{"net/http"}},
+	{"internal/operator/portalclient/ledger", "the SCIM driver's ledger in ConfigMaps, and the profiles of users", []string{"api/v1alpha1", "internal/kernel/scimattrs", "internal/operator/portalclient/scimtarget", "internal/scim"}, join(client, []string{"k8s.io/api/core"}), nil},
 	{"internal/operator/portalclient/mirror", "the portal's state in memory", []string{"internal/kernel/names", "internal/kernel/portalapi"}, []string{"github.com/go-logr/logr"}, nil},
 	{"internal/operator/portalclient/hook", "code around every call to the portal", []string{"internal/kernel/portalapi"}, nil, nil},
 	{"internal/operator/portalclient/breaker", "pauses while the portal is unreachable", []string{"internal/kernel/portalapi", "internal/operator/portalclient/hook"}, nil, nil},
