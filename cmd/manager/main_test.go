@@ -78,10 +78,12 @@ func TestConnect(t *testing.T) {
 	}{
 		"Plain":     {reason: "An address is enough.", portal: v1alpha1.Portal{URL: "https://portal.example.test"}},
 		"NoAddress": {reason: "Without an address there is no portal.", says: "URL"},
+		"SCIM":      {reason: "A SCIM target has a path.", portal: v1alpha1.Portal{Driver: v1alpha1.PortalDriverSCIM, URL: "https://app.example.test/scim/v2"}},
+		"Driver":    {reason: "A driver that this version does not have is an error that names the others.", portal: v1alpha1.Portal{Driver: "LDAP", URL: "https://portal.example.test"}, says: "use Contract or SCIM"},
 		"BadBundle": {reason: "A bundle without a certificate would trust nothing.", portal: v1alpha1.Portal{URL: "https://portal.example.test", CABundle: []byte("none")}, says: "certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := connect(nil, "leader")(tc.portal, "key")
+			_, err := connectBy(nil, "company", nil, "leader")(tc.portal, "key")
 			if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("%v: %s", err, tc.reason)
 			}

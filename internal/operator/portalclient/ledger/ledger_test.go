@@ -42,9 +42,10 @@ func TestEntries(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 200 {
 		key := fmt.Sprintf("user.%03d", i)
-		want[key] = fmt.Appendf(nil, `{"id":"%d"}`, i)
+		value := fmt.Appendf(nil, `{"id":"%d"}`, i)
+		want[key] = value
 		group.Go(func() {
-			if err := first.Put(t.Context(), "first", map[string][]byte{key: want[key]}); err != nil {
+			if err := first.Put(t.Context(), "first", map[string][]byte{key: value}); err != nil {
 				t.Error(err)
 			}
 		})

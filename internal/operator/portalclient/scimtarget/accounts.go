@@ -285,7 +285,7 @@ func orMissing(err error) error {
 
 // notCreated handles an error of the creation.
 func (c *Client) notCreated(ctx context.Context, w portalapi.AccountWrite, failure error) error {
-	if _, failed := portalapi.Failure(failure); failed {
+	if _, failed := portalapi.Failure(failure); failed && portalapi.CodeOf(failure) != portalapi.CodeRateLimited {
 		return fmt.Errorf("create the user: %w", failure) // the target may have created it
 	}
 	if portalapi.CodeOf(failure) == portalapi.CodeDuplicateUser {

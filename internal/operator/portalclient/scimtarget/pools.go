@@ -252,7 +252,7 @@ func (c *Client) newPool(ctx context.Context, p *pool) (*portalapi.Pool, error) 
 }
 
 func (c *Client) poolNotCreated(ctx context.Context, key string, w portalapi.PoolWrite, failure error) error {
-	if _, failed := portalapi.Failure(failure); failed {
+	if _, failed := portalapi.Failure(failure); failed && portalapi.CodeOf(failure) != portalapi.CodeRateLimited {
 		return fmt.Errorf("create the group: %w", failure) // the target may have created it
 	}
 	if portalapi.CodeOf(failure) == portalapi.CodeDuplicateUser {

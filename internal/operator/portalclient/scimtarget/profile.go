@@ -42,7 +42,7 @@ func wantedUser(profile scim.Object, w portalapi.AccountWrite, roles []string, c
 	if can.roles && len(roles) > 0 {
 		list := make([]any, len(roles))
 		for i, r := range roles {
-			list[i] = scim.Object{"value": r, "display": r, "type": "Role"}
+			list[i] = scim.Object{"value": r, "display": r}
 		}
 		o["roles"] = list
 	}
