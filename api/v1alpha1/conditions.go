@@ -152,8 +152,8 @@ const (
 	// takes effect once: the manager removes it.
 	AnnotationReplaceOperator = "iam.lightrun.com/replace-operator"
 
-	// AnnotationAcceptLoss on the IdentityConfiguration accepts that a SCIM target has lost accounts
-	// (TargetChanged), so that they are created again. Its value is the id of the loss.
+	// AnnotationAcceptLoss on the IdentityConfiguration accepts that a SCIM target has lost
+	// accounts (TargetChanged), so that they are created again. Its value is the id of the loss.
 	AnnotationAcceptLoss = "iam.lightrun.com/accept-target-loss"
 
 	// AnnotationReleaseOwnerGone on the IdentityConfiguration releases accounts and pools of the

@@ -76,8 +76,8 @@ type Portal struct {
 	// +kubebuilder:validation:Pattern=`^https?://[^/?#]+(/[^?#]*)?$`
 	URL string `json:"url"`
 	// credentialsSecretRef names a Secret. Its key "token" contains a portal API key with the scope
-	// provisioning. With driver SCIM it is the bearer token of the target; if scim.oauth is set, the
-	// key "clientSecret" contains the client's secret instead.
+	// provisioning. With driver SCIM it is the bearer token of the target; if scim.oauth is set,
+	// the key "clientSecret" contains the client's secret instead.
 	CredentialsSecretRef LocalReference `json:"credentialsSecretRef"`
 	// caBundle contains the certificates, in PEM, of the authorities that may sign the portal's
 	// certificate. If it is absent, the system's authorities apply.

@@ -194,8 +194,8 @@ func clusterID(ctx context.Context, r client.Reader) (string, error) {
 	return string(ns.UID), nil
 }
 
-// connectBy returns the function that makes the portal's client. leader identifies this process among
-// all managers.
+// connectBy returns the function that makes the portal's client. leader identifies this process
+// among all managers.
 func connectBy(mgr ctrl.Manager, namespace string, traces *tracing.Tracing, leader string) identityconfiguration.Connect {
 	o := connect.Options{
 		Idle: 2 * scimuser.Workers, RequestID: pass.RequestID, Leader: leader, Namespace: namespace,

@@ -18,9 +18,8 @@ import (
 	"github.com/scim2/filter-parser/v2"
 )
 
-// Elimity runs a server of the library elimity-com/scim, whose interface leaves storing, finding and
-// patching to the store below. withPatch says whether it supports PATCH; without it, a client must
-// use PUT.
+// Elimity runs a server of the library elimity-com/scim, whose interface leaves storing, finding
+// and patching to the store below. Without withPatch it has no PATCH: a client must use PUT.
 func Elimity(t testing.TB, withPatch bool) *Target {
 	t.Helper()
 	users, groups := newElimityStore("userName"), newElimityStore("displayName")

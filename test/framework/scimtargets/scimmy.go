@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// SCIMMY runs a server of the npm package scimmy. `make test-programs` installs Node and the package;
-// the tests never skip.
+// SCIMMY runs a server of the npm package scimmy. `make test-programs` installs Node and the
+// package; the tests never skip.
 func SCIMMY(t testing.TB) *Target {
 	t.Helper()
 	_, file, _, _ := runtime.Caller(0)

@@ -21,8 +21,8 @@ import (
 // Options are what the program contributes.
 type Options struct {
 	Idle      int                                       // connections that are kept while they are not in use
-	Transport func(http.RoundTripper) http.RoundTripper // wraps the connection, such as with traces; nil: nothing
-	RequestID func(context.Context) string              // id of the request that caused a call; nil: none
+	Transport func(http.RoundTripper) http.RoundTripper // wraps the connection, such as with traces; nil if nothing does
+	RequestID func(context.Context) string              // id of the request that caused a call; nil if it is not known
 	Leader    string                                    // this process; "" for a program that only reads
 
 	// What the driver SCIM stores in the cluster, and reads from it.

@@ -60,7 +60,7 @@ type account struct {
 	pools    map[string]bool
 	revision int64
 	changed  int64 // the sequence of the last own write
-	// wrote is the last write of this process, and nil after a start. Then stale says whether the
+	// wrote is the last write of this process, and nil after a start. Then stale is true if the
 	// last listing found a difference to the wanted profile.
 	wrote *written
 	stale bool

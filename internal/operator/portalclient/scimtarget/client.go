@@ -28,11 +28,11 @@ type Profiles interface {
 // Options configure the client.
 type Options struct {
 	URL      string       // SCIM base URL, such as https://app.example.com/scim/v2
-	HTTP     *http.Client // adds the credentials to each request (see Bearer); nil: none
+	HTTP     *http.Client // adds the credentials to each request (see Bearer); nil means http.DefaultTransport, without credentials
 	Ledger   Ledger
 	Profiles Profiles // nil: accounts have only what the port's writes have
-	// Leader identifies this process among the processes of the operator. It is "" for a client that
-	// only reads.
+	// Leader identifies this process among the processes of the operator. It is "" for a client
+	// that only reads.
 	Leader      string
 	Roles       bool             // write the attribute roles
 	Groups      bool             // write pools as Groups

@@ -8,7 +8,7 @@
 // and members. ADR 0034 says where each part is kept and which guarantee is weaker than with the
 // Contract driver.
 //
-//   - endpoint.go sends requests: authentication, limits, pauses, and what is an answer of the target
+//   - endpoint.go sends requests: limits, pauses, and what counts as an answer of the target
 //   - discover.go reads what the target can do
 //   - profile.go compares the wanted user with the target's
 //   - book.go has the state in memory: the target's resources, joined with the ledger's records
@@ -16,6 +16,6 @@
 //   - accounts.go, pools.go and memberships.go write
 //   - identity.go and feed.go are the parts of the port that no target has
 //
-// Every write goes to the ledger first. So a process that no longer leads is refused before it calls
-// the target, and a crash between the two leaves a difference, which the next pass heals.
+// Every write goes to the ledger first. So a process that no longer leads is refused before it
+// calls the target, and a crash between the two leaves a difference, which the next pass heals.
 package scimtarget

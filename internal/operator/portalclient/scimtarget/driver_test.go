@@ -91,8 +91,8 @@ func patchOf(op, path string, value any) scim.Object {
 	return scim.Object{"schemas": []any{scim.SchemaPatchOp}, "Operations": []any{scim.Object{"op": op, "path": path, "value": value}}}
 }
 
-// TestDrift changes the target behind the driver's back. The listing must show a difference that the
-// next pass of the user writes, in this process and after a restart.
+// TestDrift changes the target behind the driver's back. The listing must show a difference that
+// the next pass of the user writes, in this process and after a restart.
 func TestDrift(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string

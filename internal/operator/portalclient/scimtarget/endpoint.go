@@ -32,8 +32,8 @@ const (
 	maxDetail = 300
 )
 
-// endpoint sends requests to the target, at most a few at a time. While the target asks for a pause,
-// it sends none.
+// endpoint sends requests to the target, at most a few at a time. While the target asks for a
+// pause, it sends none.
 type endpoint struct {
 	base    string
 	http    *http.Client

@@ -72,7 +72,7 @@ func (c *Client) PutLoginMethods(ctx context.Context, m portalapi.LoginMethods, 
 		case m.ProvisionExistingUsers && !m.SCIMEnabled:
 			return nil, refuse(http.StatusConflict, portalapi.CodeSCIMRequired, "provisionExistingUsers needs SCIM")
 		}
-		m.SSO.ClientSecret = "" // the target is not told how users sign in, so the ledger does not store the secret
+		m.SSO.ClientSecret = "" // the ledger needs no secret: users sign in as the target says
 		after.LoginMethods = m
 	}
 	if !reflect.DeepEqual(s, after) {

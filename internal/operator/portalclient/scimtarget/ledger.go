@@ -19,8 +19,8 @@ type Ledger interface {
 	// Leader returns the process that leads; "" if none did yet.
 	Leader(ctx context.Context) (string, error)
 	// Put writes entries; a nil value removes one. It may be repeated. Entries may be written one
-	// after another: an error says nothing about which are written. ErrNotLeading means that another
-	// process leads.
+	// after another: an error says nothing about which are written. ErrNotLeading means that
+	// another process leads.
 	Put(ctx context.Context, leader string, entries map[string][]byte) error
 }
 

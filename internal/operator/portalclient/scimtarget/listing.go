@@ -145,18 +145,18 @@ func (c *Client) walk(ctx context.Context, path string, into map[string]scim.Obj
 		if !ok {
 			return &portalapi.InvalidResponseError{Status: a.Status, Problem: "it has no totalResults"}
 		}
-		news := false
+		more := false
 		for _, e := range list {
 			o, _ := e.(scim.Object)
 			id, _ := schema.ValueOf(o, "id").(string)
 			if id == "" {
 				return &portalapi.InvalidResponseError{Status: a.Status, Problem: "a resource has no id"}
 			}
-			news = news || into[id] == nil
+			more = more || into[id] == nil
 			into[id] = o
 		}
 		start += len(list)
-		if !news || start > int(total) {
+		if !more || start > int(total) {
 			return nil
 		}
 	}
@@ -417,7 +417,7 @@ func (c *Client) applyGroups(f found, began int64, entries map[string]any) map[s
 }
 
 // discoveredPool is discovered for a group. A group that the driver began to create is its owner's
-// only while it has no members: nobody has used it.
+// only while it has no members, because then no other client has used it.
 func (c *Client) discoveredPool(id string, o scim.Object, entries map[string]any) *pool {
 	name, _ := schema.ValueOf(o, "displayName").(string)
 	p := &pool{id: id, name: name}
