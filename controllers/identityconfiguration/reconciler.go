@@ -120,7 +120,8 @@ func (p *scope) connect(ctx context.Context) pass.Outcome {
 	if err != nil {
 		return p.Retry(err)
 	}
-	digest := sha256.Sum256(fmt.Appendf(nil, "%s\n%s", portal, key))
+	accepted := p.config.Annotations[v1alpha1.AnnotationAcceptLoss] // a new connection lists at once
+	digest := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", portal, accepted, key))
 	id := hex.EncodeToString(digest[:])
 	if p.connection.key != id {
 		c, err := p.Connect(p.config.Spec.Portal, key)

@@ -128,8 +128,8 @@ func (c *Client) Bind(ctx context.Context, b portalapi.Binding) (string, error) 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.loss != nil && c.loss.id == accepted {
-		c.accept, c.loss = accepted, nil
+	if c.accept = accepted; c.loss != nil && c.loss.id == accepted {
+		c.loss = nil
 		c.listAgain()
 	}
 	if c.loss != nil {
