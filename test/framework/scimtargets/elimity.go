@@ -53,11 +53,12 @@ type elimityStore struct {
 
 	mu    sync.Mutex
 	byID  map[string]elimity.ResourceAttributes
+	names map[string]string // unique attribute in lower case → id
 	order []string
 }
 
 func newElimityStore(unique string) *elimityStore {
-	return &elimityStore{unique: unique, byID: map[string]elimity.ResourceAttributes{}}
+	return &elimityStore{unique: unique, byID: map[string]elimity.ResourceAttributes{}, names: map[string]string{}}
 }
 
 // Create implements elimity.ResourceHandler.
@@ -72,14 +73,21 @@ func (m *elimityStore) Create(_ *http.Request, attributes elimity.ResourceAttrib
 // put stores the resource. The caller has locked mu.
 func (m *elimityStore) put(id string, attributes elimity.ResourceAttributes) (elimity.Resource, error) {
 	name, _ := attributes[m.unique].(string)
-	for other, a := range m.byID {
-		if has, _ := a[m.unique].(string); other != id && strings.EqualFold(has, name) {
-			return elimity.Resource{}, elimityerrors.ScimErrorUniqueness
-		}
+	if other := m.names[strings.ToLower(name)]; other != "" && other != id {
+		return elimity.Resource{}, elimityerrors.ScimErrorUniqueness
 	}
+	m.free(id)
+	m.names[strings.ToLower(name)] = id
 	delete(attributes, "schemas")
 	m.byID[id] = attributes
 	return m.resource(id), nil
+}
+
+// free frees the name of the resource. The caller has locked mu.
+func (m *elimityStore) free(id string) {
+	if name, _ := m.byID[id][m.unique].(string); m.names[strings.ToLower(name)] == id {
+		delete(m.names, strings.ToLower(name))
+	}
 }
 
 func (m *elimityStore) resource(id string) elimity.Resource {
@@ -133,6 +141,7 @@ func (m *elimityStore) Delete(_ *http.Request, id string) error {
 	if m.byID[id] == nil {
 		return elimityerrors.ScimErrorResourceNotFound(id)
 	}
+	m.free(id)
 	delete(m.byID, id)
 	return nil
 }

@@ -11,12 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/operator/portalclient/connect"
+	"lightrun.com/scim-operator/internal/operator/preview"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/test/framework/scimtargets"
 )
@@ -240,5 +241,27 @@ func TestSCIMTargetLimits(t *testing.T) {
 	}
 	if n := len(target.All("/Groups")); n != 0 {
 		t.Errorf("the target was sent %d groups", n)
+	}
+}
+
+// TestSCIMTargetPlan computes the plan as kubectl scim does, by a client that only reads.
+func TestSCIMTargetPlan(t *testing.T) {
+	target := scimtargets.Gateway(t)
+	w := newWorld(t, wideGuard, into(target.URL, scimtargets.Token), withConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyReportOnly }))
+	ada := w.push("ada@example.test")
+	w.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonReportOnly)
+	config := w.identity()
+	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(config), config))
+	p, err := connect.Client(config.Spec.Portal, scimtargets.Token, connect.Options{Namespace: w.namespace, Cached: w.client, Live: w.client, Writer: w.client})
+	w.must(err)
+	report, err := preview.Compute(t.Context(), preview.Options{Objects: w.client, Portal: p, Namespace: w.namespace})
+	w.must(err)
+	if !strings.Contains(fmt.Sprintf("%+v", *report), "ada@example.test") {
+		t.Errorf("the plan: %+v", *report)
+	}
+	for _, call := range target.Calls() {
+		if !strings.HasPrefix(call, "GET ") {
+			t.Errorf("under ReportOnly the target receives %q", call)
+		}
 	}
 }

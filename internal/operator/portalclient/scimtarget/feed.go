@@ -28,6 +28,10 @@ type entry struct {
 	id   string
 }
 
+// longestWait is the maximum time for which Changes waits. It is short, because the follower looks
+// only between two calls whether it is time to list the target.
+const longestWait = time.Second
+
 // maxChanges is the maximum number of changes in one response.
 const maxChanges = 1000
 
@@ -71,7 +75,7 @@ func (c *Client) Position(ctx context.Context) (portalapi.Position, error) {
 // Changes implements portalapi.Reader. It sends no request to the target: differences there are
 // found by listing.
 func (c *Client) Changes(ctx context.Context, from portalapi.Position, wait time.Duration) ([]portalapi.Change, portalapi.Position, error) {
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(min(wait, longestWait))
 	defer timer.Stop()
 	for {
 		c.mu.Lock()

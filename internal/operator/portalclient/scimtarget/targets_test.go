@@ -16,7 +16,7 @@ import (
 )
 
 // TestTargets runs the driver on service providers that were not written for it. What the target
-// has afterwards is read from the target. docs/guides/scim-targets.md names these tests.
+// has afterwards is read from the target. docs/setup/scim-target.md names these tests.
 func TestTargets(t *testing.T) {
 	for name, open := range map[string]func(testing.TB) *scimtargets.Target{
 		"Webhook":             scimtargets.Gateway,
