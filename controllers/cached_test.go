@@ -58,23 +58,23 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 		change func(*v1alpha1.ScimUser)
 		keeps  map[string]string
 	}{
-		"Settled": {reason: "The request of a change that is already applied is not needed.", change: func(*v1alpha1.ScimUser) {}},
+		"Settled": {reason: "The request id of a change that is already applied is not kept.", change: func(*v1alpha1.ScimUser) {}},
 		"Pushed": {
-			reason: "A change that is not applied yet is reported under the request that asked for it.",
+			reason: "The request id of a change that is not applied yet is kept.",
 			change: func(u *v1alpha1.ScimUser) {
 				u.Generation, u.Annotations = 3, map[string]string{v1alpha1.AnnotationRequest: "r", v1alpha1.AnnotationTrace: "t", "other": "x"}
 			},
 			keeps: map[string]string{v1alpha1.AnnotationRequest: "r", v1alpha1.AnnotationTrace: "t"},
 		},
 		"Decided": {
-			reason: "A person's decision about a held removal is kept.",
+			reason: "A decision about a held removal is kept.",
 			change: func(u *v1alpha1.ScimUser) {
 				u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "2", v1alpha1.AnnotationDrop: "2", v1alpha1.AnnotationDecidedBy: "bob"}
 			},
 			keeps: map[string]string{v1alpha1.AnnotationRelease: "2", v1alpha1.AnnotationDrop: "2", v1alpha1.AnnotationDecidedBy: "bob"},
 		},
 		"Deleted": {
-			reason: "A deletion over SCIM is reported under its own request.",
+			reason: "The request id of a deletion over SCIM is kept.",
 			change: func(u *v1alpha1.ScimUser) {
 				u.Spec.Deleted, u.Annotations = true, map[string]string{v1alpha1.AnnotationRequest: "d"}
 			},
@@ -102,18 +102,18 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 // user's claim, without the keys of its store.
 const maxCachedBytes = 3_000
 
-func TestMemoryOfACachedPerson(t *testing.T) {
-	const people = 4_000
+func TestMemoryOfACachedUser(t *testing.T) {
+	const users = 4_000
 	var kept []client.Object
 	before := heap()
-	for i := range people {
+	for i := range users {
 		u, c := typical(i)
 		for _, o := range []client.Object{u, c} {
 			kept = append(kept, decoded(t, o))
 		}
 	}
-	each := int(heap()-before) / people
-	t.Logf("%d bytes a person", each)
+	each := int(heap()-before) / users
+	t.Logf("a user takes %d bytes", each)
 	if each > maxCachedBytes {
 		t.Errorf("a user takes %d bytes, want at most %d", each, maxCachedBytes)
 	}

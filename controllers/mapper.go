@@ -13,31 +13,34 @@ import (
 )
 
 // Mapper returns controller-runtime's mapper of kinds to resources, with a cache of its results. A
-// client cache of one namespace looks up at each read whether the kind is namespaced. Without this
-// cache the lookups took a ninth of a restart's processor time. Our kinds never change their scope.
+// cache that is limited to namespaces looks up on every read whether the kind is namespaced. A
+// mapping of a kind with its version does not change while the manager runs; errors are not cached.
 func Mapper(config *rest.Config, c *http.Client) (meta.RESTMapper, error) {
 	m, err := apiutil.NewDynamicRESTMapper(config, c)
-	return &remembered{RESTMapper: m}, err
+	if err != nil {
+		return nil, err
+	}
+	return &cachingMapper{RESTMapper: m}, nil
 }
 
-// remembered caches the mappings of kinds with one version.
-type remembered struct {
+// cachingMapper caches the results of lookups that name exactly one version.
+type cachingMapper struct {
 	meta.RESTMapper
-	found sync.Map // schema.GroupVersionKind → *meta.RESTMapping
+	mappings sync.Map // schema.GroupVersionKind → *meta.RESTMapping
 }
 
 // RESTMapping implements meta.RESTMapper.
-func (r *remembered) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+func (c *cachingMapper) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
 	if len(versions) != 1 {
-		return r.RESTMapper.RESTMapping(kind, versions...)
+		return c.RESTMapper.RESTMapping(kind, versions...)
 	}
 	key := kind.WithVersion(versions[0])
-	if m, ok := r.found.Load(key); ok {
+	if m, ok := c.mappings.Load(key); ok {
 		return m.(*meta.RESTMapping), nil
 	}
-	m, err := r.RESTMapper.RESTMapping(kind, versions...)
+	m, err := c.RESTMapper.RESTMapping(kind, versions...)
 	if err == nil {
-		r.found.Store(key, m)
+		c.mappings.Store(key, m)
 	}
 	return m, err
 }

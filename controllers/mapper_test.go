@@ -10,42 +10,42 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// asked counts how often it is asked, and knows the kind Known.
-type asked struct {
+// countingMapper counts its lookups. It knows only the kind Known.
+type countingMapper struct {
 	meta.RESTMapper
-	times int
+	lookups int
 }
 
-func (a *asked) RESTMapping(kind schema.GroupKind, _ ...string) (*meta.RESTMapping, error) {
-	a.times++
+func (c *countingMapper) RESTMapping(kind schema.GroupKind, _ ...string) (*meta.RESTMapping, error) {
+	c.lookups++
 	if kind.Kind != "Known" {
 		return nil, errors.New("unknown")
 	}
 	return &meta.RESTMapping{Scope: meta.RESTScopeNamespace}, nil
 }
 
-func TestAKindIsAskedForOnce(t *testing.T) {
-	for name, c := range map[string]struct {
+func TestCachingMapper(t *testing.T) {
+	for name, tc := range map[string]struct {
 		reason   string
 		kind     string
 		versions []string
 		want     int
 	}{
-		"Known":      {reason: "A kind stays what it is.", kind: "Known", versions: []string{"v1"}, want: 1},
-		"Unknown":    {reason: "A kind that is installed later must be found then.", kind: "Unknown", versions: []string{"v1"}, want: 2},
-		"AnyVersion": {reason: "Which version is preferred may change.", kind: "Known", want: 2},
+		"Known":      {reason: "A mapping of a known kind is looked up once.", kind: "Known", versions: []string{"v1"}, want: 1},
+		"Unknown":    {reason: "An unknown kind is looked up each time: it may be installed later.", kind: "Unknown", versions: []string{"v1"}, want: 2},
+		"AnyVersion": {reason: "A lookup without a version is made each time: the preferred version may change.", kind: "Known", want: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := &asked{}
-			m := &remembered{RESTMapper: a}
+			c := &countingMapper{}
+			m := &cachingMapper{RESTMapper: c}
 			for range 2 {
-				got, err := m.RESTMapping(schema.GroupKind{Kind: c.kind}, c.versions...)
+				got, err := m.RESTMapping(schema.GroupKind{Kind: tc.kind}, tc.versions...)
 				if (err == nil) != (got != nil) {
 					t.Errorf("%v, %v", got, err)
 				}
 			}
-			if a.times != c.want {
-				t.Errorf("asked %d times, want %d: %s", a.times, c.want, c.reason)
+			if c.lookups != tc.want {
+				t.Errorf("%d lookups, want %d: %s", c.lookups, tc.want, tc.reason)
 			}
 		})
 	}

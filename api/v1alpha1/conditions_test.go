@@ -16,9 +16,9 @@ func TestAcceptedRevision(t *testing.T) {
 		{"Without the annotation no revision is accepted.", "", 0},
 		{"The annotation quotes a revision.", "7", 7},
 		{"A number that is too large is refused: it is not read as the largest revision.", "99999999999999999999", 0},
-		{"A text is refused.", "seven", 0},
-		{"Only the spelling that BackupOlder prints is accepted: no sign,", "+7", 0},
-		{"and no leading zeros.", "007", 0},
+		{"A text that is no number is refused.", "seven", 0},
+		{"A revision with a sign is refused: only the form that BackupOlder prints is accepted.", "+7", 0},
+		{"A revision with leading zeros is refused: only the form that BackupOlder prints is accepted.", "007", 0},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			annotations := map[string]string{v1alpha1.AnnotationAcceptBackup: tc.annotation}

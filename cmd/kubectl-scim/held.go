@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -223,20 +226,44 @@ func (o *options) decideDropped(ctx context.Context, c client.Client, namespace,
 	return true, nil
 }
 
-// annotate writes a decision with the caller's user name, if the object has not changed since it
-// was read. An object has the name of one user who decided, so annotate removes the earlier
-// decisions of other users.
+// annotate writes a decision with the caller's user name. After another client's write it reads the
+// object again: a decision names its subject by id, so it is about the new state too. It refuses an
+// object that was deleted and created again.
 func annotate(ctx context.Context, c client.Client, o client.Object, name, value string) error {
 	me, err := userName(ctx, c)
 	if err != nil {
 		return err
 	}
-	before := o.DeepCopyObject().(client.Object)
-	a := map[string]string{}
-	for k, v := range o.GetAnnotations() {
-		a[k] = v
+	uid := o.GetUID()
+	conflicted := false
+	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if conflicted {
+			if err := c.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
+				return err
+			}
+			if o.GetUID() != uid {
+				return errors.New("it was deleted and created again meanwhile; look at the new object, then decide again")
+			}
+		}
+		conflicted = true
+		before := o.DeepCopyObject().(client.Object)
+		o.SetAnnotations(decided(o.GetAnnotations(), me, name, value))
+		return c.Patch(ctx, o, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	})
+	if err != nil {
+		return fmt.Errorf("annotate %s: %w", o.GetName(), err)
 	}
-	if a[v1alpha1.AnnotationDecidedBy] != me {
+	return nil
+}
+
+// decided returns the annotations with the user's decision. An object has the name of one user who
+// decided, so the earlier decisions of another user are removed.
+func decided(annotations map[string]string, user, name, value string) map[string]string {
+	a := maps.Clone(annotations)
+	if a == nil {
+		a = map[string]string{}
+	}
+	if a[v1alpha1.AnnotationDecidedBy] != user {
 		for _, earlier := range v1alpha1.DecisionAnnotations() {
 			delete(a, earlier)
 		}
@@ -247,12 +274,8 @@ func annotate(ctx context.Context, c client.Client, o client.Object, name, value
 	case v1alpha1.AnnotationDrop:
 		delete(a, v1alpha1.AnnotationRelease)
 	}
-	a[name], a[v1alpha1.AnnotationDecidedBy] = value, me
-	o.SetAnnotations(a)
-	if err := c.Patch(ctx, o, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("annotate %s: %w", o.GetName(), err)
-	}
-	return nil
+	a[name], a[v1alpha1.AnnotationDecidedBy] = value, user
+	return a
 }
 
 // userName returns the API server's name for the caller. A policy compares it with the decision.

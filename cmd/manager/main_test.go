@@ -26,10 +26,10 @@ func TestParse(t *testing.T) {
 		says   string // of the error; empty if there is none
 		check  func(options) bool
 	}{
-		"Defaults":       {reason: "The Pod's namespace is enough.", env: "company", check: func(o options) bool { return o.namespace == "company" && o.elect && o.lease == 15*time.Second }},
-		"FlagWins":       {reason: "The flag is more specific than the environment.", args: []string{"--namespace=other"}, env: "company", check: func(o options) bool { return o.namespace == "other" }},
-		"NoNamespace":    {reason: "Without a namespace the manager would watch all.", says: "--namespace is not set"},
-		"ShortLease":     {reason: "A leader could not renew in time.", args: []string{"--namespace=company", "--leader-elect-lease-duration=1s"}, says: "give 3s or more"},
+		"Defaults":       {reason: "The manager starts with the Pod's namespace alone.", env: "company", check: func(o options) bool { return o.namespace == "company" && o.elect && o.lease == 15*time.Second }},
+		"FlagWins":       {reason: "The flag of the namespace takes precedence over the environment.", args: []string{"--namespace=other"}, env: "company", check: func(o options) bool { return o.namespace == "other" }},
+		"NoNamespace":    {reason: "The manager does not start without a namespace: it would watch all of them.", says: "--namespace is not set"},
+		"ShortLease":     {reason: "The manager does not start with a lease that a leader could not renew in time.", args: []string{"--namespace=company", "--leader-elect-lease-duration=1s"}, says: "give 3s or more"},
 		"UnexpectedWord": {reason: "A word without a flag is a mistake, such as a space after a flag's =.", args: []string{"--namespace=company", "now"}, says: `unexpected argument "now"`},
 		"Version":        {reason: "The version is printed without any configuration.", args: []string{"--version"}, check: func(o options) bool { return o.version }},
 		"UnknownFlag":    {reason: "An unknown flag is refused.", args: []string{"--portal=x"}, says: "not defined"},
@@ -59,7 +59,7 @@ func TestClusterID(t *testing.T) {
 		says    string // of the error; nil if there is none
 	}{
 		"Known":   {reason: "The UID of kube-system is the cluster's for its whole life.", objects: []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "uid"}}}, want: "uid"},
-		"Unknown": {reason: "Without it the portal could take two clusters for one: the error names the option.", says: "set --cluster-id"},
+		"Unknown": {reason: "Without the UID of kube-system the portal could take two clusters for one: the error names the option.", says: "set --cluster-id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := clusterID(t.Context(), kubefake.New(t, scheme, tc.objects...))
@@ -76,11 +76,11 @@ func TestConnect(t *testing.T) {
 		portal v1alpha1.Portal
 		says   string // of the error; nil if there is none
 	}{
-		"Plain":     {reason: "An address is enough.", portal: v1alpha1.Portal{URL: "https://portal.example.test"}},
-		"NoAddress": {reason: "Without an address there is no portal.", says: "URL"},
-		"SCIM":      {reason: "A SCIM target has a path.", portal: v1alpha1.Portal{Driver: v1alpha1.PortalDriverSCIM, URL: "https://app.example.test/scim/v2"}},
-		"Driver":    {reason: "A driver that this version does not have is an error that names the others.", portal: v1alpha1.Portal{Driver: "LDAP", URL: "https://portal.example.test"}, says: "use Contract or SCIM"},
-		"BadBundle": {reason: "A bundle without a certificate would trust nothing.", portal: v1alpha1.Portal{URL: "https://portal.example.test", CABundle: []byte("none")}, says: "certificate"},
+		"Plain":     {reason: "A client for the portal needs only an address.", portal: v1alpha1.Portal{URL: "https://portal.example.test"}},
+		"NoAddress": {reason: "A client for the portal is refused without an address.", says: "URL"},
+		"SCIM":      {reason: "The address of a SCIM target has a path.", portal: v1alpha1.Portal{Driver: v1alpha1.PortalDriverSCIM, URL: "https://app.example.test/scim/v2"}},
+		"Driver":    {reason: "A driver that this version does not have is refused, and the error names the others.", portal: v1alpha1.Portal{Driver: "LDAP", URL: "https://portal.example.test"}, says: "use Contract or SCIM"},
+		"BadBundle": {reason: "A CA bundle without a certificate is refused: it would trust nothing.", portal: v1alpha1.Portal{URL: "https://portal.example.test", CABundle: []byte("none")}, says: "certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := connectBy(nil, "company", nil, "leader")(tc.portal, "key")

@@ -42,9 +42,9 @@ func attack(t *testing.T, change func(*options)) *target {
 	configure(t, cp, namespace)
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "tokens"), tokenfile.Format([]tokenfile.Entry{{Digest: tokenfile.Digest("secret"), Name: "first", Provider: provider.ID{Type: provider.Okta}}}))
-	o := &options{listen: address(t), namespace: namespace, tokenDirs: list{dir}, waits: defaultWaits(), maxConnections: 1000}
+	o := &options{listen: address(t), namespace: namespace, tokenDirs: list{dir}, timeouts: defaultTimeouts(), maxConnections: 1000}
 	change(o)
-	s, err := wire(o, cp.Config, nil, logr.Discard())
+	s, err := newService(o, cp.Config, nil, logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +356,7 @@ const head = " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
 // TestSlowClients: a client that sends or reads too slowly is cut off, and nothing is written.
 func TestSlowClients(t *testing.T) {
 	f := attack(t, func(o *options) {
-		o.waits = waits{head: 200 * time.Millisecond, request: 400 * time.Millisecond, answer: 600 * time.Millisecond, idle: 200 * time.Millisecond}
+		o.timeouts = timeouts{readHeader: 200 * time.Millisecond, read: 400 * time.Millisecond, write: 600 * time.Millisecond, idle: 200 * time.Millisecond}
 	})
 	for name, text := range map[string]string{
 		"Nothing": "", "HalfAHead": "POST /scim/v2/Users HTTP/1.1\r\nHost: x\r\nX-Slow: ", "Idle": "GET /scim/v2/Users" + head + "\r\n",
@@ -422,7 +422,7 @@ func TestSmuggling(t *testing.T) {
 func TestManyConnections(t *testing.T) {
 	f := attack(t, func(o *options) {
 		o.maxConnections = 20
-		o.waits = waits{head: 300 * time.Millisecond, request: time.Second, answer: time.Second, idle: 100 * time.Millisecond}
+		o.timeouts = timeouts{readHeader: 300 * time.Millisecond, read: time.Second, write: time.Second, idle: 100 * time.Millisecond}
 	})
 	for range 60 {
 		f.dial("GET /scim/v2/Users HTTP/1.1\r\n")

@@ -39,7 +39,7 @@ type options struct {
 	rate                                float64
 	burst                               int
 	maxConnections                      int
-	waits                               waits
+	timeouts                            timeouts
 	trustForwarded                      bool
 	log                                 zap.Options
 }
@@ -54,7 +54,7 @@ func (l *list) Set(v string) error {
 }
 
 func flags() (*options, error) {
-	o := &options{waits: defaultWaits()}
+	o := &options{timeouts: defaultTimeouts()}
 	f := flag.CommandLine // contains --kubeconfig, which controller-runtime registers
 	f.StringVar(&o.listen, "listen", ":8443", "address of the SCIM service")
 	f.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt and tls.key; plain HTTP without it")
@@ -134,15 +134,15 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 		return err
 	}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return traces.Transport("kubernetes", next) })
-	s, err := wire(o, config, traces.Tracer(), log)
+	s, err := newService(o, config, traces.Tracer(), log)
 	if err != nil {
 		return err
 	}
 	err = s.run(ctx)
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	shutdownCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	if stopped := traces.Stop(late); stopped != nil {
-		log.Error(stopped, "Cannot deliver the last traces")
+	if stopErr := traces.Stop(shutdownCtx); stopErr != nil {
+		log.Error(stopErr, "Cannot deliver the last traces")
 	}
 	return err
 }

@@ -33,7 +33,7 @@ import (
 // rescan is the interval at which token files are read even without a notification of a change.
 const rescan = 30 * time.Second
 
-// service is the process: a directory, its tokens, and its servers.
+// service is the process: a directory of users and groups, the tokens, and the servers.
 type service struct {
 	options   *options
 	log       logr.Logger
@@ -44,7 +44,7 @@ type service struct {
 	stopping  atomic.Bool
 }
 
-func wire(o *options, config *rest.Config, tracer trace.Tracer, log logr.Logger) (*service, error) {
+func newService(o *options, config *rest.Config, tracer trace.Tracer, log logr.Logger) (*service, error) {
 	d, err := store.New(store.Options{
 		Config: config, Namespace: o.namespace, Log: log.WithName("directory"),
 	})
@@ -63,23 +63,30 @@ func wire(o *options, config *rest.Config, tracer trace.Tracer, log logr.Logger)
 	return s, nil
 }
 
-// run serves until ctx ends, and then finishes the current requests.
+// run serves until ctx ends or a server fails. Then it finishes the current requests. The health
+// server answers until they are finished, so that /readyz can say that the process is stopping.
 func (s *service) run(ctx context.Context) error {
-	_ = s.tokens.Load() // before the first request, which would otherwise get a wrong 401; Watch reports unreadable files
-	work, workCtx := errgroup.WithContext(ctx)
-	background, stop := context.WithCancel(context.WithoutCancel(ctx)) // the directory outlives the requests
+	// Without the tokens the first requests would get a wrong 401. Watch reports unreadable files.
+	_ = s.tokens.Load()
+	ctx, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	// The directory and the health server outlive the requests.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	work.Go(func() error { return s.tokens.Watch(workCtx, s.log.WithName("tokens"), rescan) })
-	directoryDone := make(chan error, 1)
+	directoryDone, healthDone := make(chan error, 1), make(chan error, 1)
 	go func() { directoryDone <- s.directory.Run(background) }()
+	go func() {
+		healthDone <- s.serve(background, listener{"health", s.options.healthListen, s.health(), ""})
+		stopWork() // if it failed
+	}()
+
+	work, workCtx := errgroup.WithContext(ctx)
+	work.Go(func() error { return s.tokens.Watch(workCtx, s.log.WithName("tokens"), rescan) })
 	for _, l := range []listener{
 		{"SCIM", s.options.listen, s.scim, s.options.tlsCertDir},
-		{"health", s.options.healthListen, s.health(), ""},
 		{"metrics", s.options.metricsListen, s.metrics(), ""},
 	} {
-		if l.address != "" {
-			work.Go(func() error { return s.serve(workCtx, l) })
-		}
+		work.Go(func() error { return s.serve(workCtx, l) })
 	}
 	work.Go(func() error {
 		<-workCtx.Done()
@@ -88,7 +95,7 @@ func (s *service) run(ctx context.Context) error {
 	})
 	err := work.Wait()
 	stop()
-	return errors.Join(err, <-directoryDone)
+	return errors.Join(err, <-healthDone, <-directoryDone)
 }
 
 // listener is one address with its handler.
@@ -98,17 +105,23 @@ type listener struct {
 	certDir       string
 }
 
-// waits contains the timeouts for a client: to send the header of a request, to send the whole
+// timeouts contains the timeouts for a client: to send the header of a request, to send the whole
 // request, to receive the response, and to send the next request.
-type waits struct{ head, request, answer, idle time.Duration }
+type timeouts struct{ readHeader, read, write, idle time.Duration }
 
-// defaultWaits returns timeouts that no identity provider exceeds: they all give up after 60
-// seconds.
-func defaultWaits() waits {
-	return waits{head: 10 * time.Second, request: 30 * time.Second, answer: 2 * time.Minute, idle: 2 * time.Minute}
+// defaultTimeouts returns timeouts that close the connection of a client that does not continue.
+// The time to write includes the work of a request; a push of a large group takes the longest.
+func defaultTimeouts() timeouts {
+	return timeouts{readHeader: 10 * time.Second, read: 30 * time.Second, write: 2 * time.Minute, idle: 2 * time.Minute}
 }
 
+// serve serves one address until ctx ends, and then finishes the current requests. Without an
+// address it only waits for the end of ctx.
 func (s *service) serve(ctx context.Context, l listener) error {
+	if l.address == "" {
+		<-ctx.Done()
+		return nil
+	}
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.address)
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", l.name, err)
@@ -116,10 +129,10 @@ func (s *service) serve(ctx context.Context, l listener) error {
 	if s.options.maxConnections > 0 {
 		socket = netutil.LimitListener(socket, s.options.maxConnections)
 	}
-	w := s.options.waits
+	t := s.options.timeouts
 	server := &http.Server{
 		Handler:           l.handler,
-		ReadHeaderTimeout: w.head, ReadTimeout: w.request, WriteTimeout: w.answer, IdleTimeout: w.idle,
+		ReadHeaderTimeout: t.readHeader, ReadTimeout: t.read, WriteTimeout: t.write, IdleTimeout: t.idle,
 		MaxHeaderBytes: 64 << 10,
 	}
 	if l.certDir != "" {
@@ -135,16 +148,16 @@ func (s *service) serve(ctx context.Context, l listener) error {
 		return fmt.Errorf("serve %s: %w", l.name, err)
 	case <-ctx.Done():
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	shutdownCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	if err := server.Shutdown(late); err != nil {
+	if err := server.Shutdown(shutdownCtx); err != nil {
 		return errors.Join(fmt.Errorf("requests for %s were cancelled: %w", l.name, err), server.Close())
 	}
 	return nil
 }
 
-// secure serves TLS with a certificate that is read again when its file changes (RFC 7644 §7.1: TLS
-// 1.2 or later).
+// secure serves TLS 1.2 or later (RFC 7644 §7.2) with a certificate that is read again when its
+// file changes.
 func (s *service) secure(ctx context.Context, socket net.Listener, dir string) (net.Listener, error) {
 	watcher, err := certwatcher.New(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
 	if err != nil {

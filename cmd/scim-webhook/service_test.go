@@ -83,7 +83,8 @@ func write(t *testing.T, path string, data []byte) {
 }
 
 // TestService starts the whole process except for its flags: probes, metrics, TLS, a token that is
-// added at run time, and a shutdown that finishes the current request.
+// added at run time, and a shutdown that finishes the current request while the process is alive
+// and not ready.
 func TestService(t *testing.T) {
 	cp := controlplane.Get(t)
 	namespace := cp.Namespace(t)
@@ -93,9 +94,9 @@ func TestService(t *testing.T) {
 	client := certificate(t, certDir)
 	o := &options{
 		listen: address(t), healthListen: address(t), metricsListen: address(t), namespace: namespace,
-		waits: defaultWaits(), tokenDirs: list{tokenDir}, tlsCertDir: certDir, rate: 1000, burst: 1000,
+		timeouts: defaultTimeouts(), tokenDirs: list{tokenDir}, tlsCertDir: certDir, rate: 1000, burst: 1000,
 	}
-	s, err := wire(o, cp.Config, nil, logr.Discard())
+	s, err := newService(o, cp.Config, nil, logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,12 +156,34 @@ func TestService(t *testing.T) {
 	slow, started := slowPost(t, client, users)
 	<-started
 	stop()
+	if body := until("http://"+o.healthListen+"/readyz", "", 503); body != "stopping\n" {
+		t.Errorf("/readyz of a stopping process responds with %q, want stopping", body)
+	}
+	until("http://"+o.healthListen+"/healthz", "", 200)
 	slow <- `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"late@example.test"}`
 	if answer := <-slow; answer != "201 Created" {
 		t.Errorf("a current request must be finished: %s", answer)
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestHealthAddressInUse: a service without its health server ends, so that Kubernetes restarts it.
+func TestHealthAddressInUse(t *testing.T) {
+	cp := controlplane.Get(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	o := &options{listen: address(t), healthListen: taken.Addr().String(), namespace: cp.Namespace(t), tokenDirs: list{t.TempDir()}, timeouts: defaultTimeouts()}
+	s, err := newService(o, cp.Config, nil, logr.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run(t.Context()); err == nil || !strings.Contains(err.Error(), "listen for health") {
+		t.Errorf("got %v, want an error about the health address", err)
 	}
 }
 

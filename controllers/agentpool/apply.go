@@ -100,8 +100,8 @@ func (p *scope) applyPlan(ctx context.Context, plan provision.PoolPlan) pass.Out
 	return o.Within(p.again)
 }
 
-// record returns the portal's pool whose mark shows what is held about this AgentPool; nil if there
-// is none.
+// record returns the portal's pool whose mark shows what is held about this AgentPool, or nil if
+// there is none.
 func (p *scope) record() *portalapi.Pool {
 	if !p.pool.DeletionTimestamp.IsZero() {
 		return poolplan.Kept(p.pool, p.View.Mirror)

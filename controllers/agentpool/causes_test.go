@@ -15,11 +15,11 @@ func TestCauses(t *testing.T) {
 		now    time.Time
 		want   string
 	}{
-		"Newest":  {"Of a request about the group and one about the user the newer one counts.", func(*causes) {}, at.Add(2 * time.Second), "about-user"},
-		"Done":    {"What was carried out is no cause of what comes later.", func(c *causes) { c.done("fast", "ada", "g1") }, at.Add(2 * time.Second), ""},
-		"Old":     {"A change of the pool an hour later is not the request's doing.", func(*causes) {}, at.Add(time.Hour), ""},
-		"SetBack": {"Neither is what a clock that was set back makes look later.", func(*causes) {}, at.Add(-time.Second), ""},
-		"Unnamed": {"A write without a request does not take the id of the one before it away.", func(c *causes) { c.note("fast", "", at.Add(2*time.Second), "ada") }, at.Add(2 * time.Second), "about-user"},
+		"Newest":  {"Of a request about the group and a request about the user, the newer one is the cause.", func(*causes) {}, at.Add(2 * time.Second), "about-user"},
+		"Done":    {"A request that was carried out is not the cause of a later change.", func(c *causes) { c.done("fast", "ada", "g1") }, at.Add(2 * time.Second), ""},
+		"Old":     {"A request is not the cause of a change an hour later.", func(*causes) {}, at.Add(time.Hour), ""},
+		"SetBack": {"A request is not the cause of a change before it, as after a clock that was set back.", func(*causes) {}, at.Add(-time.Second), ""},
+		"Unnamed": {"A write without a request id does not remove the id of the request before it.", func(c *causes) { c.note("fast", "", at.Add(2*time.Second), "ada") }, at.Add(2 * time.Second), "about-user"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var c causes

@@ -17,7 +17,7 @@ import (
 )
 
 // managers is a pool with ROLE_MANAGER that lists bob. Its status is that of its last pass, in
-// which its line meant the user with this id; empty: the line meant no user.
+// which its line meant the user with this id, or no user if the id is empty.
 func managers(id string) *v1alpha1.AgentPool {
 	return with(onepass.Pool("leads", portalapi.RoleManager), func(p *v1alpha1.AgentPool) {
 		p.Spec.Members = []v1alpha1.PoolMember{{UserName: "bob@example.test"}}
@@ -82,13 +82,13 @@ func TestMembersOfManagers(t *testing.T) {
 		in     []string // ids of the pool's users after the pass
 	}{
 		"First": {
-			reason: "A new line means the user who has the name. The portal has the pin before the membership.",
+			reason: "A new line means the user who has the name; the portal gets the pin before the membership.",
 			pool:   managers(""), given: given(nil, nil, onepass.User("bob")),
 			want: onepass.Want{Calls: "PutPool PutMemberships", Ready: "True Ready", Events: "Updated"},
 			pins: []string{bob}, in: []string{bob},
 		},
 		"BeforeThePush": {
-			reason: "A manager can be declared before the push: nothing waits for a person.",
+			reason: "A line for a user who is not pushed yet needs no decision.",
 			pool:   managers(""), given: given(nil, nil),
 			want: onepass.Want{Ready: "True Ready"},
 		},
@@ -99,31 +99,31 @@ func TestMembersOfManagers(t *testing.T) {
 			pins: []string{bob}, in: []string{bob},
 		},
 		"Renamed": {
-			reason: "The user stays after a rename, and the user who has the name now does not join.",
+			reason: "After a rename, the pinned user stays, and the user who has the name now does not join.",
 			pool:   managers(bob), given: given([]string{bob}, []string{bob}, named("bob", "robert"), named("other", "bob")),
 			want: onepass.Want{Ready: "True Ready"},
 			pins: []string{bob}, in: []string{bob},
 		},
 		"Tombstone": {
-			reason: "The deletion of the user is not finished, and the user who has the name now waits for a person. The portal learns of the deletion.",
+			reason: "While the pinned user's deletion is not finished, the user who has the name now waits for a decision; the portal records the deletion.",
 			pool:   managers(bob), given: given([]string{bob}, nil, deleted, named("other", "bob")),
 			want: onepass.Want{Calls: "PutPool", Events: "Updated", Ready: "False MemberChanged", Says: "kubectl scim accept agentpool/leads --member " + other},
 			pins: []string{bob},
 		},
 		"Gone": {
-			reason: "The same if the ScimUser is gone.",
+			reason: "After the pinned user's ScimUser is deleted, the user who has the name now waits for a decision.",
 			pool:   managers(bob), given: given([]string{bob}, nil, named("other", "bob")),
 			want: onepass.Want{Ready: "False MemberChanged", Says: "the line meant ScimUser " + bob + ", which is gone"},
 			pins: []string{bob},
 		},
 		"PushedAgain": {
-			reason: "The ScimUser was lost, and the user who has its name has adopted its account.",
+			reason: "If the ScimUser was lost, the user who has its name and has adopted its account has the line.",
 			pool:   managers(bob), given: given([]string{bob}, []string{other}, named("other", "bob")),
 			want: onepass.Want{Calls: "PutPool", Ready: "True Ready", Events: "Updated"},
 			pins: []string{other}, in: []string{other},
 		},
 		"PushedAgainBeforeTheAdoption": {
-			reason: "The account that the user is about to adopt is in the pool.",
+			reason: "If the ScimUser was lost, the user who has its name and is about to adopt its account has the line.",
 			pool:   managers(bob), given: func(w *onepass.World) {
 				lost := onepass.User("bob")
 				given([]string{bob}, []string{bob}, lost)(w)
@@ -134,7 +134,7 @@ func TestMembersOfManagers(t *testing.T) {
 			pins: []string{other}, in: []string{bob},
 		},
 		"LostByAPlainPool": {
-			reason: "The pool did not have the role before its status was lost: it gains the role now, for the user who has the name.",
+			reason: "A pool that lost its status and had no ROLE_MANAGER in the portal gains the role for the user who has the name.",
 			pool:   lost(managers("")), given: func(w *onepass.World) {
 				w.Record("leads")
 				w.Put(onepass.User("bob"))
@@ -145,31 +145,31 @@ func TestMembersOfManagers(t *testing.T) {
 			pins: []string{bob}, in: []string{bob},
 		},
 		"Accepted": {
-			reason: "A person accepted that user.",
+			reason: "The annotation accept-members resolves the line to the user that it names.",
 			pool:   accepts(managers(bob), other), given: given([]string{bob}, nil, named("other", "bob")),
 			want: onepass.Want{Calls: "PutPool PutMemberships", Ready: "True Ready", Events: "Updated"},
 			pins: []string{other}, in: []string{other},
 		},
 		"Lost": {
-			reason: "The portal knows which user the line meant.",
+			reason: "If the status is lost, the portal's pin says which user the line means.",
 			pool:   lost(managers("")), given: given([]string{bob}, []string{bob}, named("bob", "robert"), named("other", "bob")),
 			want: onepass.Want{Ready: "True Ready"},
 			pins: []string{bob}, in: []string{bob},
 		},
 		"LostWithoutPins": {
-			reason: "The user who has the name is in the pool in the portal: a restore asks nothing.",
+			reason: "If all pins are lost, a user who has the name and is in the pool in the portal needs no decision.",
 			pool:   lost(managers("")), given: given(nil, []string{bob}, onepass.User("bob")),
 			want: onepass.Want{Calls: "PutPool", Ready: "True Ready", Events: "Updated"},
 			pins: []string{bob}, in: []string{bob},
 		},
 		"LostWithoutPinsAndAnotherUser": {
-			reason: "The user who has the name is not in the pool: a person decides, and no user leaves meanwhile.",
+			reason: "If all pins are lost, a user who has the name and is not in the pool needs a decision; no user leaves meanwhile.",
 			pool:   lost(managers("")), given: given(nil, []string{bob}, named("bob", "robert"), named("other", "bob")),
 			want: onepass.Want{Ready: "False MemberChanged", Says: "it is not known which user the line meant"},
 			in:   []string{bob},
 		},
 		"LosesTheRole": {
-			reason: "Until the portal has taken the role away, the line means the user.",
+			reason: "Until the portal has removed ROLE_MANAGER, the line means its pinned user.",
 			pool: with(managers(bob), func(p *v1alpha1.AgentPool) {
 				p.Spec.Roles, p.Generation = nil, 2
 			}),
@@ -244,7 +244,7 @@ func TestRoleWaitsForTheCache(t *testing.T) {
 		edit   func(*v1alpha1.AgentPoolSpec)
 	}{
 		"Groups": {
-			reason: "Another group fills the pool.",
+			reason: "The line of the pool names another group.",
 			given: func(w *onepass.World, p *v1alpha1.AgentPool) {
 				w.Put(onepass.Group("before"), onepass.Members("before", "ada"), onepass.Group("after"), onepass.Members("after"))
 				p.Spec.Groups = []v1alpha1.GroupReference{{DisplayName: "before"}}

@@ -89,11 +89,11 @@ func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ poolplan.Ch
 	}
 }
 
-// leave removes those users from the pool, all or none, if the guard or a person allows it.
+// leave removes the users from the pool, all or none, if the guard or an administrator allows it.
 func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portalapi.Account) pass.Outcome {
 	removal := poolplan.LeaveSet(p.pool, own, leave, p.View.Mirror)
 	do := func(ctx context.Context) error { return p.put(ctx, own, items(leave, false)) }
-	if p.released.includes(p.pool.Name, removal.Users) { // the rest of what a person released
+	if p.released.includes(p.pool.Name, removal.Users) { // the rest of a removal that an administrator released
 		p.keepsMark = true
 		ctx = portalapi.WithDecidedBy(ctx, p.pool.Annotations[v1alpha1.AnnotationDecidedBy])
 		return p.Call(func() error { return do(ctx) })
@@ -120,9 +120,9 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 	return o
 }
 
-// markAfter returns the mark that the record has after the outcome. If a person released the
-// removal, the mark stays until all of the removal is carried out, so that no budget applies to the
-// rest of it.
+// markAfter returns the mark that the record has after the outcome. If an administrator released
+// the removal, the mark stays until all of the removal is carried out, so that no budget applies to
+// the rest of it.
 func markAfter(a removals.Outcome, before *portalapi.Mark, at string) *portalapi.Mark {
 	if a.Verdict == sets.Apply {
 		return before
@@ -135,12 +135,12 @@ func markAfter(a removals.Outcome, before *portalapi.Mark, at string) *portalapi
 // one set.
 func (p *scope) incomplete(r removals.Removal) time.Duration {
 	if len(r.Users) <= removals.MinUsers(p.View.Spec.DeprovisioningGuard) || r.Mark != nil && r.Is(r.Mark.Decision) {
-		p.quiet.end(p.pool.Name)
+		p.settling.reset(p.pool.Name)
 		return 0
 	}
-	wait := p.quiet.left(p.pool.Name, r.ID(0), p.Clock.Now(), p.Groups.ReplacementsComplete(groupindex.Filling(p.pool)))
+	wait := p.settling.remaining(p.pool.Name, r.ID(0), p.Clock.Now(), p.Groups.ReplacementsComplete(groupindex.Filling(p.pool)))
 	if wait == 0 {
-		p.quiet.end(p.pool.Name)
+		p.settling.reset(p.pool.Name)
 	}
 	return wait
 }

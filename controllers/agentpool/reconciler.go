@@ -34,8 +34,8 @@ type Reconciler struct {
 	counted   pass.Counts
 	causes    causes
 	unclaimed claims.Unclaimed
-	quiet     quiet
-	released  released
+	settling  settleTimer
+	released  releasedUsers
 	lines     lineIndex
 }
 
@@ -54,7 +54,7 @@ type scope struct {
 	seen      []portalapi.GroupRevision // not recorded in the portal yet
 	keepsMark bool                      // what the mark at the record is about is not decided by this pass
 	frozen    *conditions.Leaf          // roles that can't be granted: the rest is written, this is said
-	again     time.Duration             // when to look again at members that leave, or whose account has another version; 0: they are settled
+	again     time.Duration             // time until members that leave, or whose account has another version, are checked again; 0 if there are none
 }
 
 // Reconcile reconciles one pool.
@@ -63,7 +63,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Get(ctx, req.NamespacedName, &pool); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.counted.Forget(req.Name)
-			r.quiet.end(req.Name)
+			r.settling.reset(req.Name)
 			r.released.forget(req.Name)
 			r.lines.put(req.Name, nil)
 		}

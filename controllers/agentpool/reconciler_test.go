@@ -44,23 +44,23 @@ func deleted(w *onepass.World) {
 func TestReconcile(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
-		pool   *v1alpha1.AgentPool // nil: the pool leads, without roles, as it is after its first pass
+		pool   *v1alpha1.AgentPool // nil for the pool leads, without roles, as it is after its first pass
 		given  func(*onepass.World)
-		then   func(*onepass.World) // once the pool is there; nil: nothing
+		then   func(*onepass.World) // runs once the pool exists, or nil
 		want   onepass.Want
 	}{
 		"Starting": {
-			reason: "Until the configuration was read nothing is known: the pool gets its finalizer and its name, and no status.",
+			reason: "Until the configuration has been read, the pool gets its finalizer and its name, and no status.",
 			pool:   onepass.Pool("leads"), given: func(*onepass.World) {},
 			want: onepass.Want{},
 		},
 		"NamespaceEnds": {
-			reason: "In a namespace that is being deleted no finalizer is added: the manager may lose its rights before it could remove it.",
+			reason: "In a namespace that is being deleted, no finalizer is added: the manager may lose its rights before it could remove it.",
 			pool:   onepass.Pool("leads"), given: func(w *onepass.World) { w.Ending(); w.Open(nil) },
 			want: onepass.Want{Same: true},
 		},
 		"NoConfiguration": {
-			reason: "Without a portal the pool waits for a person.",
+			reason: "Without a configuration, the pool waits for an administrator.",
 			given: func(w *onepass.World) {
 				w.Parts.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "There is none"})
 			},
@@ -77,17 +77,17 @@ func TestReconcile(t *testing.T) {
 			want:   onepass.Want{Ready: "True Ready"},
 		},
 		"ReportOnly": {
-			reason: "The policy ReportOnly only says what would change.",
+			reason: "Under ReportOnly, the condition only says what would change.",
 			given:  func(w *onepass.World) { w.Open(onepass.ReportOnly) },
 			want:   onepass.Want{Ready: "False ReportOnly", Says: "Would Create the pool", Also: "Drifted"},
 		},
 		"SCIMOff": {
-			reason: "While SCIM is off pools stay as they are.",
+			reason: "While SCIM is off, pools stay as they are.",
 			given:  func(w *onepass.World) { w.SCIMOff(); w.Open(nil) },
 			want:   onepass.Want{Ready: "Unknown SCIMOff", Also: "Suspended"},
 		},
 		"InvalidFilter": {
-			reason: "An invalid filter freezes the members; all else is written.",
+			reason: "A pool with an invalid filter keeps its members; all else is written.",
 			pool:   with(onepass.Pool("leads"), func(p *v1alpha1.AgentPool) { p.Spec.MemberFilter = "userName eq" }),
 			given:  func(w *onepass.World) { w.Open(nil) },
 			want:   onepass.Want{Calls: "PutPool", Ready: "False InvalidFilter", Says: "spec.memberFilter: ", Events: "Created"},
@@ -107,7 +107,7 @@ func TestReconcile(t *testing.T) {
 			want:  onepass.Want{Calls: "PutPool", Ready: "False GroupNotFound", Events: "Created"},
 		},
 		"NameTaken": {
-			reason: "Another AgentPool has the name: a person renames one of the two.",
+			reason: "If another AgentPool has the name, the pool waits until one of the two is renamed.",
 			given: func(w *onepass.World) {
 				other := with(onepass.Pool("other"), func(p *v1alpha1.AgentPool) { p.Spec.DisplayName = "leads" })
 				w.Put(other)
@@ -118,7 +118,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "False NameTaken", Says: "fill that pool. To exchange the names of two pools, make the change in two commits"},
 		},
 		"ConsentRequired": {
-			reason: "A pool that people made in the portal is adopted only with consent.",
+			reason: "A pool that was created in the portal is adopted only with consent.",
 			given: func(w *onepass.World) {
 				_, err := w.Portal.Store.CreatePool(w.T.Context(), fakeportal.Manager(), store.NewPool{Name: "leads"})
 				w.Must(err)
@@ -127,7 +127,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "False ConsentRequired"},
 		},
 		"Default": {
-			reason: "The portal's own default pool is only shown.",
+			reason: "The portal's own default pool is reported and not written.",
 			pool:   with(onepass.Pool(v1alpha1.DefaultName), nil),
 			given:  func(w *onepass.World) { w.Open(nil) },
 			want:   onepass.Want{Ready: "True Ready"},
@@ -141,17 +141,17 @@ func TestReconcile(t *testing.T) {
 			want:  onepass.Want{Same: true},
 		},
 		"Refused": {
-			reason: "A portal that refuses is asked again, seldom; the pool says why.",
+			reason: "A call that the portal refuses is repeated seldom; the condition says why.",
 			given:  func(w *onepass.World) { w.Refuse(onepass.Invalid()); w.Open(nil) },
 			want:   onepass.Want{Calls: "PutPool", Ready: "False RefusedByPortal", Again: time.Minute},
 		},
 		"Unreachable": {
-			reason: "A portal that does not answer is asked again with growing pauses.",
+			reason: "A call that the portal does not answer is repeated with growing pauses.",
 			given:  func(w *onepass.World) { w.Refuse(errors.New("no route")); w.Open(nil) },
 			want:   onepass.Want{Calls: "PutPool", Ready: "Unknown PortalUnreachable", Fails: "no route"},
 		},
 		"Conflict": {
-			reason: "Another client wrote the object: no report, no error, the next pass reads it again.",
+			reason: "After a conflict with another client's write, the next pass follows without a report or an error.",
 			pool:   onepass.Pool("leads"), given: func(w *onepass.World) { w.Open(nil); w.Conflict() },
 			want: onepass.Want{Same: true, Again: 50 * time.Millisecond},
 		},
@@ -170,24 +170,24 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "PutMemberships", Ready: "True Ready"},
 		},
 		"Leaves": {
-			reason: "A member who is not wanted leaves, while the budget lasts.",
+			reason: "A member who is not wanted leaves, if the removal fits the budget.",
 			given:  func(w *onepass.World) { members(w, nil, "ada") },
 			want:   onepass.Want{Calls: "PutMemberships", Ready: "True Ready"},
 		},
 		"LeavesHeld": {
-			reason: "Members who do not fit the budget stay, all of them: the portal has the mark before the status calls them held.",
+			reason: "Members whose removal does not fit the budget all stay; the portal has the mark before the status reports them as held.",
 			given:  func(w *onepass.World) { members(w, onepass.NoBudget, "ada") },
 			then:   func(w *onepass.World) { w.Settle(w.Parts.Pools.Reconcile, onepass.Pool("leads")) },
 			want:   onepass.Want{Calls: "MarkPool", Ready: "False GuardHeld", Says: "until then the pool gains no role", Also: "DeprovisioningHeld", Events: "GuardHeld"},
 		},
 		"RoleWaits": {
-			reason: "A pool gains a role once the members who are to leave have left: they would gain it meanwhile.",
+			reason: "A pool gains a role after the members who must leave have left: otherwise they would gain the role meanwhile.",
 			pool:   with(onepass.Pool("leads", "ROLE_IGNORE_QUOTA"), nil),
 			given:  func(w *onepass.World) { members(w, nil, "ada") },
 			want:   onepass.Want{Calls: "PutMemberships", Ready: "True Ready", Again: time.Second},
 		},
 		"Deleted": {
-			reason: "The pool is released in the portal, then its names, then the object.",
+			reason: "A deletion releases the pool in the portal, then its claims, then the object.",
 			given:  func(w *onepass.World) { w.Record("leads"); w.Open(nil) }, then: deleted,
 			want: onepass.Want{Calls: "ReleasePool", Gone: true},
 		},
@@ -210,22 +210,22 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "Unknown Deleting", Says: "example.test/backup"},
 		},
 		"DeletedReportOnly": {
-			reason: "Under ReportOnly the object goes and the portal's pool stays: a deletion is not kept for later.",
+			reason: "Under ReportOnly, a deletion removes the object and leaves the portal's pool: it is not kept for later.",
 			given:  func(w *onepass.World) { w.Record("leads"); w.Open(onepass.ReportOnly) }, then: deleted,
 			want: onepass.Want{Gone: true},
 		},
 		"DeletedWithNamespace": {
-			reason: "A namespace that is being deleted takes its objects and leaves the portal as it is.",
+			reason: "The deletion of a namespace removes its objects and leaves the portal as it is.",
 			given:  func(w *onepass.World) { w.Record("leads"); w.Open(nil); w.Ending() }, then: deleted,
 			want: onepass.Want{Gone: true},
 		},
 		"DeletedNotListed": {
-			reason: "A deletion says that it waits for the portal's state: people see the finalizer.",
+			reason: "A deletion that waits for the portal's state reports it, because administrators see the finalizer.",
 			given:  func(w *onepass.World) { w.Opening() }, then: deleted,
 			want: onepass.Want{Ready: "Unknown PortalUnreachable", Says: "is released as soon as it is"},
 		},
 		"DeletedRefused": {
-			reason: "A release that the portal refuses is tried again, and the object stays.",
+			reason: "A release that the portal refuses is repeated, and the object stays.",
 			given:  func(w *onepass.World) { w.Record("leads"); w.Refuse(onepass.Invalid()); w.Open(nil) }, then: deleted,
 			want: onepass.Want{Calls: "ReleasePool", Ready: "False RefusedByPortal", Again: time.Minute},
 		},

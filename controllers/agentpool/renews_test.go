@@ -25,10 +25,10 @@ func TestAnEventRenewsTheSnapshotBeforeItsPass(t *testing.T) {
 		change func(*v1alpha1.AgentPool)
 		renews bool
 	}{
-		"Resolved":    {"The lines of the current generation are resolved.", func(p *v1alpha1.AgentPool) { p.Status.ObservedGeneration = 2 }, true},
-		"Spec":        {"The spec changed.", func(p *v1alpha1.AgentPool) { p.Generation = 3 }, true},
-		"Pinned":      {"A line means a group now.", func(p *v1alpha1.AgentPool) { p.Status.Groups = []v1alpha1.PinnedGroup{{Group: "g"}} }, true},
-		"MemberCount": {"The number of members affects no pool.", func(p *v1alpha1.AgentPool) { p.Status.MemberCount = 7 }, false},
+		"Resolved":    {"The snapshot is renewed when the lines of the current generation are resolved.", func(p *v1alpha1.AgentPool) { p.Status.ObservedGeneration = 2 }, true},
+		"Spec":        {"The snapshot is renewed after a change of the spec.", func(p *v1alpha1.AgentPool) { p.Generation = 3 }, true},
+		"Pinned":      {"The snapshot is renewed when a line is pinned to a group.", func(p *v1alpha1.AgentPool) { p.Status.Groups = []v1alpha1.PinnedGroup{{Group: "g"}} }, true},
+		"MemberCount": {"The snapshot is not renewed when the number of members changes.", func(p *v1alpha1.AgentPool) { p.Status.MemberCount = 7 }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := &v1alpha1.AgentPool{

@@ -25,7 +25,7 @@ func TestStraysReportEachChange(t *testing.T) {
 		found  []*portalapi.Account
 		want   bool
 	}{
-		{"No strays are no event.", nil, false},
+		{"Without strays there is no event.", nil, false},
 		{"New strays are reported.", accounts("1", "2"), true},
 		{"The same strays are reported once.", accounts("1", "2"), false},
 		{"Another account is reported, also if the number of accounts is the same.", accounts("2", "3"), true},
@@ -54,9 +54,9 @@ func TestNamed(t *testing.T) {
 
 func TestWindowMessage(t *testing.T) {
 	for _, tc := range []struct{ reason, users, want string }{
-		{"The users are named.", "ada,bob", "The restore window is open: the Kubernetes users ada,bob may restore "},
-		{"An annotation without a user stops the writes, and no user may restore.", "", "The restore window is open, but names no Kubernetes user who may restore. "},
-		{"So does a list of no names.", " ,", "The restore window is open, but names no Kubernetes user who may restore. "},
+		{"The warning names the users of the restore window.", "ada,bob", "The restore window is open: the Kubernetes users ada,bob may restore "},
+		{"The warning says that no user may restore if the annotation is empty.", "", "The restore window is open, but names no Kubernetes user who may restore. "},
+		{"The warning says that no user may restore if the annotation lists no names.", " ,", "The restore window is open, but names no Kubernetes user who may restore. "},
 	} {
 		if got := windowMessage("lightrun", tc.users); !strings.HasPrefix(got, tc.want) || !strings.Contains(got, "kubectl scim restore close -n lightrun") {
 			t.Errorf("%s The message is %q, want the prefix %q", tc.reason, got, tc.want)

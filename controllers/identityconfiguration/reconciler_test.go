@@ -83,22 +83,22 @@ func TestReconcile(t *testing.T) {
 		reason string
 		edit   func(*v1alpha1.IdentityConfigurationSpec)
 		given  func(*onepass.World)
-		then   func(*onepass.World) // once the configuration is there; nil: nothing
-		block  string               // why the session is blocked afterwards; empty: it is not
+		then   func(*onepass.World) // runs once the configuration exists, or nil
+		block  string               // why the session is blocked afterwards; empty if it is not
 		want   onepass.Want
 	}{
 		"NoSecret": {
-			reason: "Without credentials nothing is written to any portal.",
+			reason: "Without credentials, no portal is written.",
 			given:  func(*onepass.World) {}, block: v1alpha1.ReasonConfigurationNotOK,
 			want: onepass.Want{Ready: "False CredentialsNotFound", Says: "create it with the key", Again: retry},
 		},
 		"Malformed": {
-			reason: "A key that can't be sent is named as such.",
+			reason: "A key that cannot be sent is reported as malformed.",
 			given:  func(w *onepass.World) { w.Put(secret("portal", "token", "two words")) }, block: v1alpha1.ReasonConfigurationNotOK,
 			want: onepass.Want{Ready: "False CredentialsMalformed", Says: "malformed", Again: retry},
 		},
 		"NoClient": {
-			reason: "An address without a client is a wrong configuration.",
+			reason: "An address for which no client can be built is a wrong configuration.",
 			given: func(w *onepass.World) {
 				key(w)
 				w.Connect = func() (portalapi.Client, error) { return nil, errors.New("no such scheme") }
@@ -106,7 +106,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "False InvalidConfiguration", Says: "no such scheme", Again: retry},
 		},
 		"First": {
-			reason: "The first pass binds the portal and opens the session; the portal's answer triggers the next.",
+			reason: "The first pass binds the portal and opens the session; the portal's response triggers the next pass.",
 			given: func(w *onepass.World) {
 				key(w)
 				w.Hang()
@@ -114,7 +114,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind", Ready: "Unknown PortalNotListed", Again: resync},
 		},
 		"Restarted": {
-			reason: "After a restart the status stays until the portal was read: a restart is no change.",
+			reason: "After a restart, the status stays until the portal has been read.",
 			given:  key,
 			then: func(w *onepass.World) {
 				w.Hang()
@@ -126,7 +126,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind", Same: true, Again: resync},
 		},
 		"Known": {
-			reason: "Then all is in force, and the manager looks again within half a minute.",
+			reason: "Once the portal has been read, the configuration is ready and is checked again within half a minute.",
 			given:  key, then: known,
 			want: onepass.Want{Calls: "Bind", Ready: "True Ready", Again: resync},
 		},
@@ -136,12 +136,12 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind PutLoginMethods", Ready: "True Ready", Again: resync},
 		},
 		"ReportOnly": {
-			reason: "Under ReportOnly the portal's login methods stay.",
+			reason: "Under ReportOnly, the portal's login methods are not written.",
 			edit:   func(s *v1alpha1.IdentityConfigurationSpec) { declared(s); onepass.ReportOnly(s) }, given: key, then: known,
 			want: onepass.Want{Calls: "Bind", Ready: "True Ready", Again: resync},
 		},
 		"LoginRefused": {
-			reason: "Login methods that the portal refuses are a condition of their own; the tokens follow all the same.",
+			reason: "Login methods that the portal refuses have their own condition; the tokens are written all the same.",
 			edit:   declared, given: key,
 			then: func(w *onepass.World) {
 				known(w)
@@ -150,7 +150,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind PutLoginMethods", Ready: "False SSONotReachable", Again: resync},
 		},
 		"Unreachable": {
-			reason: "A portal that does not answer is asked again soon; an open session stays open.",
+			reason: "A call that the portal does not answer is repeated soon; an open session stays open.",
 			given: func(w *onepass.World) {
 				key(w)
 				w.Refuse(errors.New("no route"))
@@ -158,7 +158,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind", Ready: "Unknown PortalUnreachable", Says: "no route", Again: retry},
 		},
 		"Limited": {
-			reason: "The portal says when, also where that is later than the next look.",
+			reason: "After a rate limit, the pass waits until the portal's time, also if that is later than the next check.",
 			given: func(w *onepass.World) {
 				key(w)
 				w.Refuse(&portalapi.Error{Status: 429, Code: portalapi.CodeRateLimited, RetryAfter: time.Minute})
@@ -166,7 +166,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind", Ready: "Unknown PortalUnreachable", Again: time.Minute},
 		},
 		"KeyRejected": {
-			reason: "A revoked key is named as such, and blocks all writes.",
+			reason: "A revoked key is reported as rejected and blocks all writes.",
 			given: func(w *onepass.World) {
 				key(w)
 				w.Refuse(refusal(portalapi.CodeUnauthenticated))
@@ -174,7 +174,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind", Ready: "False CredentialsRejected", Says: "The portal says no", Again: retry},
 		},
 		"BoundElsewhere": {
-			reason: "A portal of another operator is not touched, and the condition says how to take it over.",
+			reason: "A portal of another operator is not written, and the condition says how to take it over.",
 			given: func(w *onepass.World) {
 				key(w)
 				_, err := w.Portal.Bind(w.T.Context(), portalapi.Binding{Cluster: "other", Namespace: "other", Name: "default", UID: "other", ProviderType: "Okta"})
@@ -189,7 +189,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind Bind", Ready: "False AnotherProviderConfigured", Says: "kubectl scim provider --replace", Again: resync},
 		},
 		"StaleLeader": {
-			reason: "Another manager leads and reports: this one says nothing.",
+			reason: "A manager that no longer leads reports nothing.",
 			given: func(w *onepass.World) {
 				key(w)
 				w.Refuse(refusal(portalapi.CodeStaleLeader))
@@ -197,7 +197,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind", Same: true, Again: resync},
 		},
 		"RestoreWindow": {
-			reason: "While the restore window is open nothing is written, as in ReportOnly, and people are warned.",
+			reason: "While the restore window is open, nothing is written, as under ReportOnly, and a condition warns about it.",
 			edit:   declared, given: func(w *onepass.World) {
 				key(w)
 				ns := &corev1.Namespace{}
@@ -208,19 +208,19 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind", Ready: "True Ready", Also: "RestoreOpen", Again: resync},
 		},
 		"TokenExpires": {
-			reason: "A token whose end is near is named, also while the pass ends early.",
+			reason: "A token that expires soon is reported, also if the pass ends early.",
 			given: func(w *onepass.World) {
 				w.Put(secret(v1alpha1.DeclaredTokensSecret, "okta", token(w.Clock.Now().Add(time.Hour))))
 			}, block: v1alpha1.ReasonConfigurationNotOK,
 			want: onepass.Want{Ready: "False CredentialsNotFound", Also: "TokensExpiring", Events: "TokenExpiresSoon", Again: retry},
 		},
 		"DeclaredBroken": {
-			reason: "A line that declares nothing is named, and the rest works.",
+			reason: "A declared token that is not accepted is reported, and the rest of the configuration works.",
 			given:  func(w *onepass.World) { key(w); w.Put(secret(v1alpha1.DeclaredTokensSecret, "okta", "sha256:short")) }, then: known,
 			want: onepass.Want{Calls: "Bind", Ready: "False InvalidConfiguration", Says: "Some declared tokens are not accepted", Again: resync},
 		},
 		"NoKeys": {
-			reason: "No key where one works cuts the provider off: it takes a second answer.",
+			reason: "An empty list of keys must be read twice before a working key is removed: it cuts the provider off.",
 			given:  func(w *onepass.World) { key(w) },
 			then: func(w *onepass.World) {
 				known(w)
@@ -229,13 +229,13 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind", Ready: "Unknown KeysUnconfirmed", Again: resync},
 		},
 		"KeysRefused": {
-			reason: "Keys that can't be read are asked for again, and what follows is done.",
+			reason: "If the keys cannot be read, the call is repeated, and the later steps run.",
 			given:  func(w *onepass.World) { key(w) },
 			then:   func(w *onepass.World) { known(w); refuse(w, "SCIMKeys", refusal(portalapi.CodeLastManager)) },
 			want:   onepass.Want{Calls: "Bind", Ready: "False LastManager", Again: resync},
 		},
 		"Failure": {
-			reason: "What failed is reported without its details, and tried again with growing pauses.",
+			reason: "A failure is reported without its details, and the pass is repeated with growing pauses.",
 			given:  key,
 			then: func(w *onepass.World) {
 				known(w)
@@ -249,12 +249,12 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Bind", Ready: "Unknown Progressing", Says: "see the manager's log", Fails: "create Secret"},
 		},
 		"Conflict": {
-			reason: "Another client wrote: no report, no error, the next pass reads again.",
+			reason: "After a conflict with another client's write, the next pass follows without a report or an error.",
 			given:  key, then: func(w *onepass.World) { known(w); w.Conflict() },
 			want: onepass.Want{Calls: "Bind", Ready: "Unknown PortalNotListed", Same: true, Again: 50 * time.Millisecond},
 		},
 		"Deleted": {
-			reason: "A configuration that was deleted gives the portal back, and blocks all writes.",
+			reason: "A deleted configuration releases the portal and blocks all writes.",
 			given:  key,
 			then: func(w *onepass.World) {
 				known(w)
@@ -263,7 +263,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "Unbind", Gone: true},
 		},
 		"DeletedWithNamespace": {
-			reason: "A namespace that is being deleted leaves the binding, for the next installation.",
+			reason: "A namespace that is being deleted leaves the portal's binding to the next installation.",
 			given:  key,
 			then: func(w *onepass.World) {
 				known(w)

@@ -27,32 +27,32 @@ func TestReconcile(t *testing.T) {
 		want   onepass.Want
 	}{
 		"Needed": {
-			reason: "Its holder has the name.",
+			reason: "A claim whose holder has the name stays.",
 			named:  "ada@example.test", age: time.Hour, given: func(w *onepass.World) { w.Put(onepass.User("ada")) },
 			want: onepass.Want{Same: true},
 		},
 		"Ahead": {
-			reason: "A rename takes the claim first: for a while the claim may be ahead of its holder.",
+			reason: "A claim stays for a grace period without the name in its holder: a rename takes the claim first.",
 			named:  "new@example.test", age: nameclaim.DefaultGrace / 3, given: func(w *onepass.World) { w.Put(onepass.User("ada")) },
 			want: onepass.Want{Same: true, Again: nameclaim.DefaultGrace * 2 / 3},
 		},
 		"FromTheFuture": {
-			reason: "A clock that is being set does not make the wait longer.",
+			reason: "A claim from the future waits no longer than the grace period.",
 			named:  "new@example.test", age: -time.Hour, given: func(w *onepass.World) { w.Put(onepass.User("ada")) },
 			want: onepass.Want{Same: true, Again: nameclaim.DefaultGrace},
 		},
 		"Abandoned": {
-			reason: "A rename that was interrupted left it.",
+			reason: "A claim that an interrupted rename left is deleted.",
 			named:  "new@example.test", age: time.Hour, given: func(w *onepass.World) { w.Put(onepass.User("ada")) },
 			want: onepass.Want{Gone: true},
 		},
 		"HolderGone": {
-			reason: "Its holder no longer exists.",
+			reason: "A claim whose holder no longer exists is deleted.",
 			named:  "ada@example.test", age: time.Hour, given: func(*onepass.World) {},
 			want: onepass.Want{Gone: true},
 		},
 		"Failure": {
-			reason: "A claim that could not be deleted is tried again with growing pauses.",
+			reason: "A deletion of a claim that failed is repeated with growing pauses.",
 			named:  "ada@example.test", age: time.Hour, given: func(w *onepass.World) {
 				w.Write = func(string, client.Object) error { return errors.New("no route") }
 			},

@@ -32,7 +32,9 @@ func (c cached) Get(_ context.Context, key client.ObjectKey, o client.Object, _ 
 	return nil
 }
 
-func TestWhichClaimsAreLookedAtAtTheStart(t *testing.T) {
+// TestUnneeded: at the start, only the claims that may be unneeded are enqueued; later, all new
+// claims.
+func TestUnneeded(t *testing.T) {
 	ada := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: "1", UID: "uid-1"}, Spec: v1alpha1.ScimUserSpec{UserName: "ada@example.test"}, Status: v1alpha1.ScimUserStatus{UserName: "former@example.test"}}
 	r := &Reconciler{Client: cached{people: map[string]*v1alpha1.ScimUser{"1": ada}}}
 	for name, c := range map[string]struct {
@@ -42,13 +44,13 @@ func TestWhichClaimsAreLookedAtAtTheStart(t *testing.T) {
 		later     bool
 		want      bool
 	}{
-		"Needed":      {reason: "Its holder wants the name.", user: "ada@example.test", holder: "1", uid: "uid-1"},
-		"StillNamed":  {reason: "Its holder has the name until the account is renamed.", user: "former@example.test", holder: "1", uid: "uid-1"},
-		"Stray":       {reason: "An interrupted rename left it.", user: "other@example.test", holder: "1", uid: "uid-1", want: true},
-		"HolderGone":  {reason: "It has no living holder.", user: "ada@example.test", holder: "2", uid: "uid-2", want: true},
-		"NewHolder":   {reason: "Another object has the holder's name.", user: "ada@example.test", holder: "1", uid: "uid-0", want: true},
-		"MadeNow":     {reason: "Whether it is needed shows when its grace is over.", user: "ada@example.test", holder: "1", uid: "uid-1", later: true, want: true},
-		"StrayIsMade": {reason: "So does that it is not.", user: "other@example.test", holder: "1", uid: "uid-1", later: true, want: true},
+		"Needed":      {reason: "A claim whose holder wants the name is not enqueued.", user: "ada@example.test", holder: "1", uid: "uid-1"},
+		"StillNamed":  {reason: "A claim is not enqueued while its holder's account still has the name.", user: "former@example.test", holder: "1", uid: "uid-1"},
+		"Stray":       {reason: "A claim that an interrupted rename left is enqueued.", user: "other@example.test", holder: "1", uid: "uid-1", want: true},
+		"HolderGone":  {reason: "A claim whose holder no longer exists is enqueued.", user: "ada@example.test", holder: "2", uid: "uid-2", want: true},
+		"NewHolder":   {reason: "A claim is enqueued if its holder's name belongs to another object.", user: "ada@example.test", holder: "1", uid: "uid-0", want: true},
+		"MadeNow":     {reason: "A needed claim that is created now is enqueued: whether it is needed shows after its grace period.", user: "ada@example.test", holder: "1", uid: "uid-1", later: true, want: true},
+		"StrayIsMade": {reason: "An unneeded claim that is created now is enqueued: whether it is needed shows after its grace period.", user: "other@example.test", holder: "1", uid: "uid-1", later: true, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			claim := &v1alpha1.NameClaim{ObjectMeta: metav1.ObjectMeta{Name: claims.ObjectName(v1alpha1.ClaimUser, c.user), CreationTimestamp: metav1.NewTime(time.Unix(1, 0))}}

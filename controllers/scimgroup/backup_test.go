@@ -38,21 +38,21 @@ func TestBackup(t *testing.T) {
 		edit          func(*v1alpha1.ScimGroup)
 		want          outcome
 	}{
-		"Current":     {reason: "The objects are those that the portal saw.", cache: state{8, 2}, server: state{8, 2}},
-		"Older":       {reason: "The backup is older, and the status remembers it.", cache: state{5, 2}, server: state{5, 2}, want: outcome{OlderThan: 8, OlderRound: 3, Waits: true}},
-		"CacheBehind": {reason: "A former leader recorded what the cache does not have yet: no person is asked.", cache: state{5, 2}, server: state{8, 2}, want: outcome{Again: true, Waits: true}},
-		"Restoring":   {reason: "The slices may come after the group, and be newer.", cache: state{5, 1}, server: state{5, 1}, want: outcome{Waits: true}},
-		"Vanishing":   {reason: "A slice is gone in the meantime.", cache: state{5, 2}, server: state{5, 1}, want: outcome{Again: true, Waits: true}},
-		"Deleted": {reason: "The portal has the deletion, and the slices are deleted: the rest of the deletion is carried out.", cache: state{}, server: state{}, deleted: true,
+		"Current":     {reason: "A group at the revision that the portal recorded is current.", cache: state{8, 2}, server: state{8, 2}},
+		"Older":       {reason: "A group at a lower revision is BackupOlder, and the status records the newer revision.", cache: state{5, 2}, server: state{5, 2}, want: outcome{OlderThan: 8, OlderRound: 3, Waits: true}},
+		"CacheBehind": {reason: "If a former leader recorded a revision that the cache does not have yet, no decision is requested.", cache: state{5, 2}, server: state{8, 2}, want: outcome{Again: true, Waits: true}},
+		"Restoring":   {reason: "While slices are missing, the restore may be in progress: no decision is requested.", cache: state{5, 1}, server: state{5, 1}, want: outcome{Waits: true}},
+		"Vanishing":   {reason: "A slice that disappeared meanwhile makes the group incomplete.", cache: state{5, 2}, server: state{5, 1}, want: outcome{Again: true, Waits: true}},
+		"Deleted": {reason: "A deletion that the portal recorded continues, although the slices are deleted.", cache: state{}, server: state{}, deleted: true,
 			edit: func(g *v1alpha1.ScimGroup) { g.Spec.Deleted = true }},
-		"OlderDeletion": {reason: "The portal has no deletion: a tombstone from a backup waits.", cache: state{}, server: state{},
+		"OlderDeletion": {reason: "A tombstone from a backup waits, because the portal recorded no deletion.", cache: state{}, server: state{},
 			edit: func(g *v1alpha1.ScimGroup) { g.Spec.Deleted = true }, want: outcome{Waits: true}},
-		"DeletedSince": {reason: "The provider deleted the group after the backup.", cache: state{5, 2}, server: state{5, 2}, deleted: true, want: outcome{OlderThan: 8, OlderRound: 3, Waits: true}},
-		"Remembered": {reason: "One member was pushed since.", cache: state{9, 2}, server: state{9, 2},
+		"DeletedSince": {reason: "A group that the provider deleted after the backup is BackupOlder.", cache: state{5, 2}, server: state{5, 2}, deleted: true, want: outcome{OlderThan: 8, OlderRound: 3, Waits: true}},
+		"Remembered": {reason: "A change of one member after the restore leaves the group BackupOlder.", cache: state{9, 2}, server: state{9, 2},
 			edit: func(g *v1alpha1.ScimGroup) { g.Status.OlderThan, g.Status.OlderRound = 8, 3 }, want: outcome{OlderThan: 8, OlderRound: 3, Waits: true}},
-		"Replaced": {reason: "All members were pushed since.", cache: state{9, 2}, server: state{9, 2},
+		"Replaced": {reason: "A push of all members after the restore resolves BackupOlder.", cache: state{9, 2}, server: state{9, 2},
 			edit: func(g *v1alpha1.ScimGroup) { g.Status.OlderThan, g.Status.OlderRound = 8, 2 }},
-		"Accepted": {reason: "A person decided for the backup.", cache: state{5, 2}, server: state{5, 2}, edit: func(g *v1alpha1.ScimGroup) {
+		"Accepted": {reason: "The annotation accept-backup resolves BackupOlder.", cache: state{5, 2}, server: state{5, 2}, edit: func(g *v1alpha1.ScimGroup) {
 			g.Status.OlderThan, g.Status.OlderRound = 8, 3
 			g.Annotations = map[string]string{v1alpha1.AnnotationAcceptBackup: "8"}
 		}},
@@ -68,7 +68,7 @@ func TestBackup(t *testing.T) {
 			}
 			parts := func(s state) (out []*v1alpha1.ScimGroupSlice) {
 				for _, prefix := range []uint16{0, 0x8000}[:s.slices] {
-					part := half(prefix, time.Now(), time.Hour)
+					part := sliceOfAge(prefix, time.Now(), time.Hour)
 					part.Spec.Revision, part.Spec.Round = s.revision, 3
 					out = append(out, part)
 				}

@@ -21,32 +21,44 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// what is the decision about the own pool of a group.
-type what string
+// decision is what happens to a group's own pool.
+type decision string
 
 const (
-	keep   what = "Keep"   // no change, whether the own pool exists or not
-	create what = "Create" // no pool names the group
-	remove what = "Remove" // a declared pool replaces it
+	keep   decision = "Keep"   // no change, whether the own pool exists or not
+	create decision = "Create" // no pool names the group
+	remove decision = "Remove" // the own pool is replaced or lost its record in the portal
 )
 
-// decide returns the decision about the group's own pool. own is that pool; nil if there is none. m
-// is nil while the portal's state is not known.
+// decide returns the decision about the group's own pool, and the names of the declared pools that
+// name the group. own is the AgentPool that is named like the group, which an administrator may
+// have edited; or nil if there is none. m is nil while the portal's state is not known.
 //
-// The own pool is removed only after a declared pool has taken over its record in the portal, or if
-// no declared pool will do so. Therefore agents stay, and no user loses the membership meanwhile.
-func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentPool, look groupindex.Lookup, m *mirror.Mirror) (what, []string) {
+// There are two cases in which declared pools replace the own pool. Either one of them has taken
+// over its record in the portal: agents and members stay. Or each declared pool that the group
+// fills has another record or adopts one: then the record of the own pool is deleted, and replace
+// waits until its members have joined the declared pools.
+//
+// The own pool is also removed if its record belongs to another AgentPool and no declared pool is
+// left. The next pass creates an own pool, with a record of its own.
+func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (decision, []string) {
 	var declared []string
-	var filled, replaced, successor bool
+	var filled, hasOtherRecord, willTakeOver bool // of the declared pools
 	for i := range pools {
 		pool := &pools[i]
-		declares, fills := groupindex.Declares(pool, g, look)
+		declares, fills := groupindex.Declares(pool, g, groups)
 		if declares {
 			declared = append(declared, pool.Name)
 		}
-		recorded := m != nil && m.OwnedPool(string(pool.UID)) != nil
-		filled, replaced = filled || fills, replaced || fills && recorded
-		successor = successor || fills && !recorded && pool.Spec.Adopt == ""
+		if !fills {
+			continue
+		}
+		filled = true
+		if m != nil && m.OwnedPool(string(pool.UID)) != nil {
+			hasOtherRecord = true
+		} else if pool.Spec.Adopt == "" {
+			willTakeOver = true // its own pass takes over the record of the group's own pool
+		}
 	}
 	switch {
 	case own == nil && len(declared) == 0:
@@ -55,13 +67,14 @@ func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentP
 		return keep, declared
 	case m.OwnedPool(string(own.UID)) == nil && (filled || own.Status.Pool != "" && m.Pool(own.Status.Pool) != nil):
 		return remove, declared // another pool has the portal's record now
-	case replaced && !successor:
+	case hasOtherRecord && !willTakeOver:
 		return remove, declared
 	}
 	return keep, declared
 }
 
-// ownPool ensures that a group has an own pool exactly while no pool of people names the group.
+// ownPool creates the group's own pool if no pool names the group, and deletes it once a declared
+// pool replaces it.
 func (p *scope) ownPool(ctx context.Context) pass.Outcome {
 	g, known := p.known()
 	if !known {
@@ -83,7 +96,7 @@ func (p *scope) ownPool(ctx context.Context) pass.Outcome {
 	if p.older != 0 {
 		return pass.Stop(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(p.group.Namespace, g, p.older)))
 	}
-	message := "The group has a pool of its own, without roles"
+	message := "No declared pool names the group; it has its own pool"
 	if len(declared) > 0 {
 		message = "Named by AgentPool " + strings.Join(declared, ", ")
 	}
@@ -94,8 +107,9 @@ func (p *scope) ownPool(ctx context.Context) pass.Outcome {
 // joined the declared pool that replaces it.
 const retryReplace = time.Second
 
-// replace deletes the group's own pool, once its members are in the declared pools that replace it.
-// Under ReportOnly, its pool in the portal would remain without an AgentPool, so both stay.
+// replace deletes the group's own pool once its members have joined the declared pools that replace
+// it; until then it returns the pause before the next check. Under ReportOnly, the own pool's
+// record in the portal would remain without an AgentPool, so both stay.
 func (p *scope) replace(ctx context.Context, g groupindex.Group, own *v1alpha1.AgentPool) (wait time.Duration, err error) {
 	record := poolplan.Kept(own, p.View.Mirror)
 	if record != nil && p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
@@ -117,7 +131,7 @@ func (p *scope) replace(ctx context.Context, g groupindex.Group, own *v1alpha1.A
 	return 0, p.removePool(ctx, own)
 }
 
-// portal returns what the portal has; nil: that is not known.
+// portal returns the mirror of the portal, or nil if the portal's state is not known.
 func (p *scope) portal() *mirror.Mirror {
 	if v := p.View; v.Unknown || v.Block != nil || v.Mirror == nil || !v.Mirror.Listed() {
 		return nil
@@ -125,7 +139,7 @@ func (p *scope) portal() *mirror.Mirror {
 	return p.View.Mirror
 }
 
-// own returns the AgentPool that is named like the group; nil: there is none.
+// own returns the AgentPool that is named like the group, or nil if there is none.
 func (p *scope) own() *v1alpha1.AgentPool {
 	for i := range p.pools {
 		if p.pools[i].Name == p.group.Name {
@@ -151,12 +165,15 @@ func (p *scope) createPool(ctx context.Context) error {
 }
 
 // removePool deletes the own pool if it has not changed since it was read: a pool that an
-// administrator changed is theirs.
+// administrator edited is a declared pool.
 func (p *scope) removePool(ctx context.Context, own *v1alpha1.AgentPool) error {
 	uid, version := own.UID, own.ResourceVersion
 	pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: own.Namespace, Name: own.Name}}
 	err := p.Delete(ctx, pool, client.Preconditions{UID: &uid, ResourceVersion: &version})
-	if client.IgnoreNotFound(err) != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
 		return fmt.Errorf("delete the group's own pool: %w", err)
 	}
 	ctrl.LoggerFrom(ctx).Info("Deleted the group's own pool", "pool", own.Name)

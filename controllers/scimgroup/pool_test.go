@@ -32,34 +32,47 @@ func TestDecide(t *testing.T) {
 	own.UID = "uid-own"
 	extended := own.DeepCopy()
 	extended.Spec.Roles = []v1alpha1.Role{portalapi.RoleIgnoreQuota}
+	recorded := own.DeepCopy()
+	recorded.Status.Pool = "a"
+	adopting := func(record string) func(*v1alpha1.AgentPool) {
+		return func(p *v1alpha1.AgentPool) { p.Spec.Adopt = record }
+	}
 	for name, c := range map[string]struct {
 		reason  string
 		own     *v1alpha1.AgentPool
 		pools   []v1alpha1.AgentPool
-		records []types.UID // AgentPools that have a pool in the portal
-		unknown bool        // the portal's state
-		want    what
+		records []types.UID // the owners of the portal's pools a, b, …
+		unknown bool        // true while the portal's state is not known
+		want    decision
 	}{
-		"Unnamed":      {reason: "A group that no pool names has one of its own.", want: create},
-		"Named":        {reason: "A line that matches is enough: its pool resolves it in a moment.", pools: []v1alpha1.AgentPool{declared()}, want: keep},
-		"There":        {reason: "It is there already.", own: own, records: []types.UID{"uid-own"}, want: keep},
-		"NotYetPinned": {reason: "No pool fills its place yet.", own: own, pools: []v1alpha1.AgentPool{declared()}, records: []types.UID{"uid-own"}, want: keep},
-		"Successor":    {reason: "The pool that is to take over has not yet.", own: own, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-own"}, want: keep},
-		"TakenOver":    {reason: "What it had in the portal is the other pool's.", own: own, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-payments"}, want: remove},
-		"NoSuccessor": {
-			reason: "The pool that names the group has one in the portal already and takes nothing over.",
+		"Unnamed":      {reason: "A group that no pool names gets its own pool.", want: create},
+		"Named":        {reason: "A group that a line of a declared pool matches gets no own pool, also before the line is resolved.", pools: []v1alpha1.AgentPool{declared()}, want: keep},
+		"Exists":       {reason: "An own pool that exists stays while no declared pool names the group.", own: own, records: []types.UID{"uid-own"}, want: keep},
+		"NotYetPinned": {reason: "A declared pool whose line is not resolved does not replace the own pool.", own: own, pools: []v1alpha1.AgentPool{declared()}, records: []types.UID{"uid-own"}, want: keep},
+		"WillTakeOver": {reason: "A declared pool that has not yet taken over the record of the own pool does not replace it.", own: own, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-own"}, want: keep},
+		"TakenOver":    {reason: "A declared pool that has taken over the record of the own pool replaces it.", own: own, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-payments"}, want: remove},
+		"OtherRecord": {
+			reason: "A declared pool that has another record takes nothing over: it replaces the own pool.",
 			own:    own, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-own", "uid-payments"}, want: remove,
 		},
 		"Adopting": {
-			reason: "A pool that is to adopt another pool of the portal replaces nothing before it has it.",
-			own:    own, pools: []v1alpha1.AgentPool{declared(pinned, func(p *v1alpha1.AgentPool) { p.Spec.Adopt = "z" })}, records: []types.UID{"uid-own"}, want: keep,
+			reason: "A declared pool that is to adopt another record does not replace the own pool before it has that record.",
+			own:    own, pools: []v1alpha1.AgentPool{declared(pinned, adopting("z"))}, records: []types.UID{"uid-own"}, want: keep,
 		},
 		"Adopted": {
-			reason: "Once it has it, the own pool goes.",
-			own:    own, pools: []v1alpha1.AgentPool{declared(pinned, func(p *v1alpha1.AgentPool) { p.Spec.Adopt = "b" })}, records: []types.UID{"uid-own", "uid-payments"}, want: remove,
+			reason: "A declared pool that has adopted another record replaces the own pool.",
+			own:    own, pools: []v1alpha1.AgentPool{declared(pinned, adopting("b"))}, records: []types.UID{"uid-own", "uid-payments"}, want: remove,
 		},
-		"Unknown":  {reason: "Nothing is removed while the portal's state is not known.", own: own, pools: []v1alpha1.AgentPool{declared(pinned)}, unknown: true, want: keep},
-		"Extended": {reason: "What people made of it is theirs.", own: extended, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-payments"}, want: keep},
+		"Unknown":  {reason: "An own pool is not removed while the portal's state is not known.", own: own, pools: []v1alpha1.AgentPool{declared(pinned)}, unknown: true, want: keep},
+		"Extended": {reason: "An own pool that an administrator has edited is a declared pool and stays.", own: extended, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-payments"}, want: keep},
+		"RecordOfAnother": {
+			reason: "An own pool whose record belongs to another AgentPool is removed, also if no declared pool names the group.",
+			own:    recorded, records: []types.UID{"uid-other"}, want: remove,
+		},
+		"NewWithoutRecord": {
+			reason: "The own pool that is created after that has no record yet. It stays, although the former record belongs to another AgentPool.",
+			own:    own, records: []types.UID{"uid-other"}, want: keep,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := groupindex.New()
@@ -77,7 +90,7 @@ func TestDecide(t *testing.T) {
 				pools = append(pools, *c.own)
 			}
 			if got, _ := decide(g, c.own, pools, x, m); got != c.want {
-				t.Errorf("%s, want %s: %s", got, c.want, c.reason)
+				t.Errorf("got %s, want %s: %s", got, c.want, c.reason)
 			}
 		})
 	}

@@ -69,24 +69,24 @@ func replaced(w *onepass.World, joined bool) {
 func TestReconcile(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
-		group  *v1alpha1.ScimGroup // nil: leads, as it was pushed
+		group  *v1alpha1.ScimGroup // nil for leads, as it was pushed
 		given  func(*onepass.World)
-		then   func(*onepass.World) // once the group is there; nil: nothing
+		then   func(*onepass.World) // runs once the group exists, or nil
 		pools  string               // names of the AgentPools afterwards
 		want   onepass.Want
 	}{
 		"New": {
-			reason: "A group that no pool names gets a pool of its own, even while the portal's state is not known.",
+			reason: "A group that no pool names gets its own pool, even while the portal's state is not known.",
 			given:  func(*onepass.World) {}, pools: leads,
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"Named": {
-			reason: "A group that a declared AgentPool names gets no pool of its own.",
+			reason: "A group that a declared pool names gets no own pool.",
 			given:  func(w *onepass.World) { people(w, false); w.Open(nil) }, pools: "ops",
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"NotNamed": {
-			reason: "A declared AgentPool whose object name is the group's id is not deleted.",
+			reason: "A declared pool whose object name is the group's id is not deleted.",
 			given: func(w *onepass.World) {
 				p := onepass.Pool(leads, "ROLE_IGNORE_QUOTA")
 				w.Put(p)
@@ -95,7 +95,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"NameTaken": {
-			reason: "Another group has the name already: a person must rename one of the two, and no pool is created.",
+			reason: "If another group has the name, no pool is created until one of the two is renamed.",
 			given: func(w *onepass.World) {
 				other := onepass.Group("other")
 				other.Spec.DisplayName = "LEADS"
@@ -126,12 +126,12 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "Unknown Progressing", Says: "see the manager's log", Fails: "create the group's own pool: no quota"},
 		},
 		"Conflict": {
-			reason: "Another client wrote: no report, no error, the next pass reads again.",
+			reason: "After a conflict with another client's write, the next pass follows without a report or an error.",
 			given:  func(w *onepass.World) { w.Conflict() },
 			want:   onepass.Want{Same: true, Again: 50 * time.Millisecond},
 		},
 		"DeletedStarting": {
-			reason: "Right after the start nothing is decided about a deletion, because the portal's state is not known.",
+			reason: "Right after the start, a deletion waits silently, because the portal's state is not known.",
 			group:  deleted(), given: func(*onepass.World) {},
 			want: onepass.Want{Same: true},
 		},
@@ -146,12 +146,12 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "Unknown PortalUnreachable", Says: "is released as soon as it is"},
 		},
 		"DeletedSCIMOff": {
-			reason: "While SCIM is off the members stay in the pools.",
+			reason: "While SCIM is off, the members of a deleted group stay in the pools.",
 			group:  deleted(), given: func(w *onepass.World) { w.SCIMOff(); w.Open(nil) },
 			want: onepass.Want{Ready: "Unknown SCIMOff"},
 		},
 		"DeletedReportOnly": {
-			reason: "The policy ReportOnly only says what would change.",
+			reason: "Under ReportOnly, the condition only says what would change.",
 			group:  deleted(), given: func(w *onepass.World) { w.Open(onepass.ReportOnly) },
 			want: onepass.Want{Ready: "False ReportOnly"},
 		},
@@ -166,32 +166,32 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "Unknown Deleting", Says: "its own pool is being released", Again: time.Second},
 		},
 		"Replaced": {
-			reason: "The own pool goes once its members are in the pool of people that replaces it.",
+			reason: "The own pool is deleted once its members are in the declared pool that replaces it.",
 			given:  func(w *onepass.World) { replaced(w, true); w.Open(nil) }, pools: "ops",
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"ReplacedJoining": {
-			reason: "Until then it stays: its members must not be without both pools.",
+			reason: "The own pool stays until its members have joined the declared pool: they must not be without both pools.",
 			given:  func(w *onepass.World) { replaced(w, false); w.Open(nil) }, pools: leads + " ops",
 			want: onepass.Want{Ready: "True Ready", Again: time.Second},
 		},
 		"ReplacedReportOnly": {
-			reason: "Under ReportOnly its pool in the portal would remain without an AgentPool.",
+			reason: "Under ReportOnly, the own pool stays: its record in the portal would remain without an AgentPool.",
 			given:  func(w *onepass.World) { replaced(w, true); w.Open(onepass.ReportOnly) }, pools: leads + " ops",
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"DeletedPinned": {
-			reason: "The group waits while an AgentPool still lists it, because its members still have that pool's roles.",
+			reason: "A deleted group waits while an AgentPool still lists it, because its members still have that pool's roles.",
 			group:  deleted(), given: func(w *onepass.World) { people(w, false); w.Open(nil) }, pools: "ops",
 			want: onepass.Want{Ready: "Unknown Deleting", Says: "AgentPool ops still lists it", Again: time.Second},
 		},
 		"DeletedMembers": {
-			reason: "The group waits until its members have left its pools in the portal.",
+			reason: "A deleted group waits until its members have left its pools in the portal.",
 			group:  deleted(), given: func(w *onepass.World) { member(w); people(w, true); w.Open(nil) }, then: filled, pools: "ops",
 			want: onepass.Want{Ready: "Unknown Deleting", Says: "1 member(s) have not left its pools", Again: time.Second},
 		},
 		"DeletedHeld": {
-			reason: "While the guard holds a removal in one of the group's pools the group stays: a person may drop it.",
+			reason: "A deleted group stays while the guard holds a removal in one of its pools, which may be dropped.",
 			group:  deleted(), given: func(w *onepass.World) {
 				member(w)
 				people(w, true)

@@ -35,8 +35,8 @@ const (
 	bob = "f00dcafe-0000-4000-8000-000000000002"
 )
 
-// half returns one of two slices of the group, of that age.
-func half(prefix uint16, now time.Time, age time.Duration, members ...string) *v1alpha1.ScimGroupSlice {
+// sliceOfAge returns the slice with that prefix, one of two slices of the group.
+func sliceOfAge(prefix uint16, now time.Time, age time.Duration, members ...string) *v1alpha1.ScimGroupSlice {
 	s := &v1alpha1.ScimGroupSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: groupslice.Name(id, prefix), CreationTimestamp: metav1.NewTime(now.Add(-age)),
@@ -48,19 +48,19 @@ func half(prefix uint16, now time.Time, age time.Duration, members ...string) *v
 	return s
 }
 
-// unreadable fails to read one kind.
-type unreadable struct {
+// failingReader fails to read one kind.
+type failingReader struct {
 	client.Reader
 	kind client.Object
 }
 
-var errUnreadable = errors.New("the API server does not answer")
+var errRead = errors.New("the API server does not respond")
 
-func (u unreadable) Get(ctx context.Context, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
-	if reflect.TypeOf(o) == reflect.TypeOf(u.kind) {
-		return errUnreadable
+func (f failingReader) Get(ctx context.Context, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+	if reflect.TypeOf(o) == reflect.TypeOf(f.kind) {
+		return errRead
 	}
-	return u.Reader.Get(ctx, key, o, options...)
+	return f.Reader.Get(ctx, key, o, options...)
 }
 
 func TestSweep(t *testing.T) {
@@ -76,32 +76,32 @@ func TestSweep(t *testing.T) {
 	both := []string{ada, bob}
 	for name, tc := range map[string]struct {
 		reason   string
-		ages     [2]time.Duration // of the two slices
+		ages     [2]time.Duration // of the two slices: ada is a member in the first, bob in the second
 		group    *v1alpha1.ScimGroup
-		cached   bool // the cache has the group
-		user     bool // ada's object is there
-		finished time.Duration
-		window   bool
-		fails    client.Object
-		want     []string // members that are left
-		slices   int
-		finishes int // users that the next sweep checks again
+		cached   bool          // true if the cache has the group
+		user     bool          // true if ada's object exists
+		finished time.Duration // time since ada's deletion was finished; 0 if it was not
+		window   bool          // true if a restore window is open
+		fails    client.Object // kind that cannot be read; nil if there is none
+		want     []string      // members after the sweep
+		slices   int           // slices after the sweep
+		recheck  int           // users that the next sweep checks again
 	}{
-		"CutOff":        {reason: "A POST was interrupted: no request can find these slices.", ages: [2]time.Duration{time.Hour, leftoverAge}},
-		"Young":         {reason: "The group may be about to be created.", ages: [2]time.Duration{leftoverAge - time.Second, leftoverAge - time.Second}, want: both, slices: 2},
-		"OneYoung":      {reason: "The newest slice decides.", ages: [2]time.Duration{time.Hour, leftoverAge - time.Second}, want: both, slices: 2},
-		"CacheBehind":   {reason: "The group is there and the cache has not seen it.", ages: [2]time.Duration{time.Hour, time.Hour}, group: group(), want: both, slices: 2},
-		"BeingFinished": {reason: "The group's own pass removes them, once its members have left.", ages: [2]time.Duration{time.Hour, time.Hour}, group: group(func(g *v1alpha1.ScimGroup) { g.Spec.Deleted = true }), want: both, slices: 2},
-		"Restore":       {reason: "The group may be restored after its slices.", ages: [2]time.Duration{time.Hour, time.Hour}, window: true, want: both, slices: 2},
-		"NoAnswer":      {reason: "An API server that does not answer has not said that the group is gone.", ages: [2]time.Duration{time.Hour, time.Hour}, fails: &v1alpha1.ScimGroup{}, want: both, slices: 2},
-		"WindowUnknown": {reason: "Without the namespace it is not known whether a restore is on.", ages: [2]time.Duration{time.Hour, time.Hour}, fails: &corev1.Namespace{}, want: both, slices: 2},
-		"LeftUser":      {reason: "A request added ada after her deletion was finished.", group: group(), cached: true, finished: leftoverAge, want: []string{bob}, slices: 2},
-		"LateRequest":   {reason: "A request that adds ada may still be running: the next sweep checks again.", group: group(), cached: true, finished: leftoverAge - time.Second, want: both, slices: 2, finishes: 1},
-		"VanishedUser":  {reason: "Ada's object vanished without a tombstone: her memberships wait until it is restored.", group: group(), cached: true, want: both, slices: 2},
-		"RestoredUser":  {reason: "Ada's object was restored since.", group: group(), cached: true, finished: leftoverAge, user: true, want: both, slices: 2},
-		"RestoreUser":   {reason: "Ada's object may be restored in a moment.", group: group(), cached: true, finished: leftoverAge, window: true, want: both, slices: 2, finishes: 1},
-		"UserUnknown":   {reason: "An API server that does not answer has not said that ada is gone.", group: group(), cached: true, finished: leftoverAge, fails: &v1alpha1.ScimUser{}, want: both, slices: 2, finishes: 1},
-		"BothGone":      {reason: "The group went as well: its slices are removed, and nothing is changed in them.", ages: [2]time.Duration{time.Hour, time.Hour}, finished: leftoverAge},
+		"InterruptedPost": {reason: "The slices of an interrupted POST are deleted: no request can find them.", ages: [2]time.Duration{time.Hour, leftoverAge}},
+		"Young":           {reason: "Young slices stay: the request that wrote them may be about to create the group.", ages: [2]time.Duration{leftoverAge - time.Second, leftoverAge - time.Second}, want: both, slices: 2},
+		"OneYoung":        {reason: "The age of the newest slice decides about all slices of a group.", ages: [2]time.Duration{time.Hour, leftoverAge - time.Second}, want: both, slices: 2},
+		"CacheBehind":     {reason: "The slices of a group that exists stay, even if the cache does not have the group yet.", ages: [2]time.Duration{time.Hour, time.Hour}, group: group(), want: both, slices: 2},
+		"GroupDeleted":    {reason: "The slices of a deleted group stay: the group's own pass deletes them once its members have left.", ages: [2]time.Duration{time.Hour, time.Hour}, group: group(func(g *v1alpha1.ScimGroup) { g.Spec.Deleted = true }), want: both, slices: 2},
+		"Restore":         {reason: "While a restore window is open, slices stay: the group may be restored after them.", ages: [2]time.Duration{time.Hour, time.Hour}, window: true, want: both, slices: 2},
+		"GroupUnknown":    {reason: "A failed read does not show that the group is deleted.", ages: [2]time.Duration{time.Hour, time.Hour}, fails: &v1alpha1.ScimGroup{}, want: both, slices: 2},
+		"WindowUnknown":   {reason: "If the namespace cannot be read, a restore window may be open.", ages: [2]time.Duration{time.Hour, time.Hour}, fails: &corev1.Namespace{}, want: both, slices: 2},
+		"DeletedUser":     {reason: "A membership that a request wrote after ada's deletion was finished is removed.", group: group(), cached: true, finished: leftoverAge, want: []string{bob}, slices: 2},
+		"LateRequest":     {reason: "A request that adds ada may still be running: the next sweep checks ada again.", group: group(), cached: true, finished: leftoverAge - time.Second, want: both, slices: 2, recheck: 1},
+		"VanishedUser":    {reason: "Ada's object disappeared without a tombstone: her memberships remain.", group: group(), cached: true, want: both, slices: 2},
+		"RestoredUser":    {reason: "Ada's object was restored after her deletion was finished: her memberships remain.", group: group(), cached: true, finished: leftoverAge, user: true, want: both, slices: 2},
+		"RestoreUser":     {reason: "While a restore window is open, ada's object may be restored: the next sweep checks ada again.", group: group(), cached: true, finished: leftoverAge, window: true, want: both, slices: 2, recheck: 1},
+		"UserUnknown":     {reason: "A failed read does not show that ada's object is deleted: the next sweep checks ada again.", group: group(), cached: true, finished: leftoverAge, fails: &v1alpha1.ScimUser{}, want: both, slices: 2, recheck: 1},
+		"BothDeleted":     {reason: "If ada and the group are deleted, the slices are deleted and not changed.", ages: [2]time.Duration{time.Hour, time.Hour}, finished: leftoverAge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scheme := runtime.NewScheme()
@@ -112,7 +112,7 @@ func TestSweep(t *testing.T) {
 			if tc.window {
 				ns.Annotations = map[string]string{v1alpha1.AnnotationRestore: "admin"}
 			}
-			low, high := half(0, now, tc.ages[0], ada), half(0x8000, now, tc.ages[1], bob)
+			low, high := sliceOfAge(0, now, tc.ages[0], ada), sliceOfAge(0x8000, now, tc.ages[1], bob)
 			objects := []client.Object{ns, low.DeepCopy(), high.DeepCopy()}
 			if tc.group != nil {
 				objects = append(objects, tc.group.DeepCopy())
@@ -122,7 +122,7 @@ func TestSweep(t *testing.T) {
 			}
 			c := kubefake.New(t, scheme, objects...)
 			r := sweeper(c, clocktesting.NewFakePassiveClock(now), low, high)
-			r.Live = unreadable{c, tc.fails}
+			r.Live = failingReader{c, tc.fails}
 			if tc.cached {
 				r.Groups.Put(tc.group)
 			}
@@ -130,23 +130,23 @@ func TestSweep(t *testing.T) {
 				r.Finished.Note(ada, now.Add(-tc.finished))
 			}
 			if err := r.Sweep(t.Context(), namespace); (err != nil) != (tc.fails != nil) {
-				t.Errorf("%v: %s", err, tc.reason)
+				t.Errorf("got the error %v, want an error: %v\n%s", err, tc.fails != nil, tc.reason)
 			}
-			var left v1alpha1.ScimGroupSliceList
-			if err := c.List(t.Context(), &left); err != nil {
+			var remaining v1alpha1.ScimGroupSliceList
+			if err := c.List(t.Context(), &remaining); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tc.want, groupslice.MembersIn(left.Items), cmpopts.EquateEmpty()); diff != "" || len(left.Items) != tc.slices {
-				t.Errorf("%d slices, want %d: %s (-want +got):\n%s", len(left.Items), tc.slices, tc.reason, diff)
+			if diff := cmp.Diff(tc.want, groupslice.MembersIn(remaining.Items), cmpopts.EquateEmpty()); diff != "" || len(remaining.Items) != tc.slices {
+				t.Errorf("%d slices remain, want %d: %s (-want +got):\n%s", len(remaining.Items), tc.slices, tc.reason, diff)
 			}
-			if n := len(r.Finished.All()); n != tc.finishes {
-				t.Errorf("%d users are checked again, want %d: %s", n, tc.finishes, tc.reason)
+			if n := len(r.Finished.All()); n != tc.recheck {
+				t.Errorf("the next sweep checks %d users, want %d: %s", n, tc.recheck, tc.reason)
 			}
 		})
 	}
 }
 
-// sweeper has what a sweep needs. The cache has these slices.
+// sweeper returns a Reconciler that can sweep. Its cache contains these slices.
 func sweeper(c client.Client, now clock.PassiveClock, cached ...*v1alpha1.ScimGroupSlice) *Reconciler {
 	r := &Reconciler{
 		Engine: pass.Engine{Client: c, Live: c, Clock: now}, Groups: groupindex.New(), Finished: &usercounts.Finished{},
@@ -158,20 +158,20 @@ func sweeper(c client.Client, now clock.PassiveClock, cached ...*v1alpha1.ScimGr
 	return r
 }
 
-// TestSweepEvery: the sweep comes each hour, whatever became of the one before.
-func TestSweepEvery(t *testing.T) {
+// TestSweepEveryHour: the next sweep starts an hour after a sweep that failed.
+func TestSweepEveryHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		scheme := runtime.NewScheme()
 		if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 			t.Fatal(err)
 		}
-		low, high := half(0, time.Now(), 0, ada), half(0x8000, time.Now(), 0, bob)
+		low, high := sliceOfAge(0, time.Now(), 0, ada), sliceOfAge(0x8000, time.Now(), 0, bob)
 		c := kubefake.New(t, scheme, low.DeepCopy(), high.DeepCopy()) // without the namespace the first sweep fails
 		r := sweeper(c, clock.RealClock{}, low, high)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- r.sweeping(ctx, namespace) }()
-		left := func() int {
+		remaining := func() int {
 			synctest.Wait()
 			var l v1alpha1.ScimGroupSliceList
 			if err := c.List(ctx, &l); err != nil {
@@ -180,19 +180,19 @@ func TestSweepEvery(t *testing.T) {
 			return len(l.Items)
 		}
 		time.Sleep(sweepEvery + time.Minute)
-		if n := left(); n != 2 {
-			t.Errorf("%d slices are left by a sweep that could not read the namespace, want 2", n)
+		if n := remaining(); n != 2 {
+			t.Errorf("%d slices remain after a sweep that could not read the namespace, want 2", n)
 		}
 		if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(sweepEvery - 2*time.Minute)
-		if n := left(); n != 2 {
-			t.Errorf("%d slices are left before the hour is over, want 2", n)
+		if n := remaining(); n != 2 {
+			t.Errorf("%d slices remain before the hour is over, want 2", n)
 		}
 		time.Sleep(2 * time.Minute)
-		if n := left(); n != 0 {
-			t.Errorf("%d slices are left after the second sweep, want none", n)
+		if n := remaining(); n != 0 {
+			t.Errorf("%d slices remain after the second sweep, want none", n)
 		}
 		cancel()
 		if err := <-ended; err != nil {

@@ -86,8 +86,8 @@ type settleWaits struct {
 	since map[string]time.Time
 }
 
-// left returns the time for which the user still waits; 0 if the time is over. If the clock was set
-// back, the wait ends.
+// left returns the time for which the user still waits, or 0 if the time is over. If the clock was
+// set back, the wait ends.
 func (w *settleWaits) left(user string, now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -26,16 +26,16 @@ func TestReconcile(t *testing.T) {
 		reason string
 		user   *v1alpha1.ScimUser
 		given  func(*onepass.World)
-		then   func(*onepass.World) // once the user is there; nil: nothing
+		then   func(*onepass.World) // runs once the user exists, or nil
 		want   onepass.Want
 	}{
 		"Starting": {
-			reason: "Until the configuration was read nothing is known, so nothing is done or reported.",
+			reason: "Until the configuration has been read, nothing is done or reported.",
 			user:   onepass.User("ada"), given: func(*onepass.World) {},
 			want: onepass.Want{Same: true},
 		},
 		"NoConfiguration": {
-			reason: "Without a portal the user waits for a person, and no call is made.",
+			reason: "Without a configuration, the user waits for an administrator, and no call is made.",
 			user:   onepass.User("ada"), given: func(w *onepass.World) {
 				w.Parts.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "There is none"})
 			},
@@ -52,12 +52,12 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"ReportOnly": {
-			reason: "The policy ReportOnly only says what would change.",
+			reason: "Under ReportOnly, the condition only says what would change.",
 			user:   onepass.User("ada"), given: func(w *onepass.World) { w.Open(onepass.ReportOnly) },
 			want: onepass.Want{Ready: "False ReportOnly", Says: "Would create the account", Also: "Drifted"},
 		},
 		"Suspended": {
-			reason: "A person suspended the user: nothing is written, whatever the portal has.",
+			reason: "The account of a suspended user is not written, whatever the portal has.",
 			user: func() *v1alpha1.ScimUser {
 				u := onepass.User("ada")
 				u.Spec.Suspend = true
@@ -66,7 +66,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "Unknown SuspendedByUser", Also: "Suspended"},
 		},
 		"SCIMOff": {
-			reason: "While SCIM is off accounts stay as they are.",
+			reason: "While SCIM is off, accounts stay as they are.",
 			user:   onepass.User("ada"), given: func(w *onepass.World) {
 				w.SCIMOff()
 				w.Open(nil)
@@ -74,7 +74,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "Unknown SCIMOff", Also: "Suspended"},
 		},
 		"NameTaken": {
-			reason: "Another user has the name: a person renames one of the two.",
+			reason: "If another user has the name, the user waits until one of the two is renamed.",
 			user:   onepass.User("ada"), given: func(w *onepass.World) {
 				other := onepass.User("bob")
 				other.Spec.UserName = "ADA@example.test"
@@ -84,7 +84,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "False NameTaken", Says: "rename one of the two"},
 		},
 		"LocalAccount": {
-			reason: "A local account of that name stays the person's: it is marked once, and adopted only with consent.",
+			reason: "A local account with the user's name is marked once, and adopted only with consent.",
 			user:   onepass.User("ada"), given: func(w *onepass.World) {
 				_, err := w.Portal.Store.CreateAccount(w.T.Context(), fakeportal.Manager(), store.NewAccount{UserName: "ada@example.test", DisplayName: "Ada"})
 				w.Must(err)
@@ -93,7 +93,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "MarkWaiting", Ready: "False LocalAccountExists"},
 		},
 		"Refused": {
-			reason: "A portal that refuses is asked again, seldom; the user says why.",
+			reason: "A call that the portal refuses is repeated seldom; the condition says why.",
 			user:   onepass.User("ada"), given: func(w *onepass.World) {
 				w.Refuse(onepass.Invalid())
 				w.Open(nil)
@@ -101,7 +101,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "PutAccount", Ready: "False RefusedByPortal", Again: time.Minute},
 		},
 		"Unreachable": {
-			reason: "A portal that does not answer is asked again with growing pauses.",
+			reason: "A call that the portal does not answer is repeated with growing pauses.",
 			user:   onepass.User("ada"), given: func(w *onepass.World) {
 				w.Refuse(errors.New("no route"))
 				w.Open(nil)
@@ -109,7 +109,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "PutAccount", Ready: "Unknown PortalUnreachable", Fails: "no route"},
 		},
 		"Conflict": {
-			reason: "Another client wrote the object: no report, no error, the next pass reads it again.",
+			reason: "After a conflict with another client's write, the next pass follows without a report or an error.",
 			user:   left("ada"), given: func(w *onepass.World) {
 				w.Open(nil)
 				w.Conflict()
@@ -117,17 +117,17 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "ReleaseAccount", Same: true, Again: 50 * time.Millisecond},
 		},
 		"Deleted": {
-			reason: "The provider deleted the user: the account is released, and then the object goes.",
+			reason: "If the provider deleted the user, the account is released, and then the object is deleted.",
 			user:   left("ada"), given: func(w *onepass.World) { w.Account("ada"); w.Open(nil) },
 			want: onepass.Want{Calls: "ReleaseAccount", Gone: true},
 		},
 		"DeletionHeld": {
-			reason: "What does not fit the guard's budget is marked in the portal and held: the user stays, and people read how to decide.",
+			reason: "A deletion that does not fit the guard's budget is marked in the portal and held: the user stays, and the condition says how to decide.",
 			user:   left("ada"), given: func(w *onepass.World) { w.Account("ada"); w.Open(onepass.NoBudget) },
 			want: onepass.Want{Calls: "MarkAccount", Ready: "False GuardHeld", Says: "kubectl scim release scimuser/", Also: "DeprovisioningHeld", Events: "GuardHeld"},
 		},
 		"DeletionDropped": {
-			reason: "A person dropped the deletion: the user is no tombstone any more. That write triggers the next pass.",
+			reason: "A dropped deletion removes the tombstone; that write triggers the next pass.",
 			user:   left("ada"), given: func(w *onepass.World) {
 				w.Account("ada")
 				w.Open(onepass.NoBudget)
@@ -143,7 +143,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Calls: "MarkAccount", Ready: "False GuardHeld", Also: "DeprovisioningHeld", Events: "RemovalDropped"},
 		},
 		"NameHeld": {
-			reason: "The deletion of the user who had the name is held: the new user waits, without a mark, a call or a poll of its own.",
+			reason: "If the deletion of the user who had the name is held, the new user waits without a mark, a call or a poll.",
 			user: func() *v1alpha1.ScimUser {
 				u := onepass.User("bob")
 				u.Spec.UserName = "ada@example.test"
@@ -158,7 +158,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "False NameHeld", Says: "kubectl scim release scimuser/" + left("ada").Name + " --id "},
 		},
 		"DeletionReported": {
-			reason: "Under ReportOnly a deleted user waits, and the account stays.",
+			reason: "Under ReportOnly, a deleted user waits, and the account stays.",
 			user:   left("ada"), given: func(w *onepass.World) { w.Account("ada"); w.Open(onepass.ReportOnly) },
 			want: onepass.Want{Ready: "False ReportOnly", Says: "Would release the account", Also: "Drifted"},
 		},
@@ -172,7 +172,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "False BackupOlder"},
 		},
 		"NotListed": {
-			reason: "A deletion says that it waits for the portal's state, where a living user would stay silent.",
+			reason: "A deletion that waits for the portal's state reports it; a user who is not deleted would report nothing.",
 			user:   left("ada"), given: func(w *onepass.World) {
 				w.Opening()
 			},

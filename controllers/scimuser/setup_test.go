@@ -72,13 +72,13 @@ func TestWhatIsUrgent(t *testing.T) {
 		later  bool
 	}{
 		"Arrived": {
-			reason: "The provider waits for a user that it has just pushed.",
+			reason: "A user that the provider has just pushed is urgent: the provider waits.",
 			do: func(w *watcher, q queue) {
 				w.people().Create(t.Context(), event.CreateEvent{Object: person("1", "ada@example.test")}, q)
 			},
 		},
 		"ThereAtTheStart": {
-			reason: "After a restart pushes go before users that are probably in the desired state.",
+			reason: "After a restart, a user who is probably in the desired state is not urgent: pushes come first.",
 			do: func(w *watcher, q queue) {
 				w.Session.Close(session.Block{Reason: "Known"})
 				w.people().Create(t.Context(), event.CreateEvent{Object: settled(), IsInInitialList: true}, q)
@@ -86,13 +86,13 @@ func TestWhatIsUrgent(t *testing.T) {
 			later: true,
 		},
 		"UnsettledAtTheStart": {
-			reason: "Who was pushed while no manager ran has waited long enough.",
+			reason: "After a restart, a user who was pushed while no manager ran is urgent.",
 			do: func(w *watcher, q queue) {
 				w.people().Create(t.Context(), event.CreateEvent{Object: person("1", "ada@example.test"), IsInInitialList: true}, q)
 			},
 		},
 		"PoolChanged": {
-			reason: "A user in the desired state follows the pool's change after the pushes.",
+			reason: "A user in the desired state is not urgent after a change of the pool: pushes come first.",
 			do: func(w *watcher, q queue) {
 				w.Session.Close(session.Block{Reason: "Known"})
 				w.Counter.Record(settled())
@@ -101,7 +101,7 @@ func TestWhatIsUrgent(t *testing.T) {
 			later: true,
 		},
 		"PortalUnknown": {
-			reason: "Before the portal is read, users that are Ready are skipped; then all users are enqueued.",
+			reason: "Before the portal has been read, a change of the pool skips users that are Ready; afterwards all users are enqueued.",
 			do: func(w *watcher, q queue) {
 				w.people().Create(t.Context(), event.CreateEvent{Object: settled(), IsInInitialList: true}, q)
 				if err := w.portalEvents(t.Context(), q); err != nil || len(w.followers.early) > 0 {
@@ -112,11 +112,11 @@ func TestWhatIsUrgent(t *testing.T) {
 			later: true,
 		},
 		"WaitedForThePool": {
-			reason: "Who is not Ready may have waited for just this change.",
+			reason: "A user who is not Ready is urgent after a change of the pool: the user may have waited for it.",
 			do:     func(w *watcher, q queue) { w.enqueueAffected(q, "1") },
 		},
 		"ClaimFree": {
-			reason: "A user waits for the name.",
+			reason: "A user who waits for the name of a released claim is urgent.",
 			do: func(w *watcher, q queue) {
 				w.users.put(person("1", "ada@example.test"))
 				claim := &v1alpha1.NameClaim{Spec: v1alpha1.NameClaimSpec{Type: v1alpha1.ClaimUser}}
@@ -124,16 +124,16 @@ func TestWhatIsUrgent(t *testing.T) {
 				w.claims().Delete(t.Context(), event.DeleteEvent{Object: claim}, q)
 			},
 		},
-		"Pushed":    {reason: "The specification changed.", do: updated(func(u *v1alpha1.ScimUser) { u.Generation++ })},
-		"Decided":   {reason: "A person's decision about what is held is an annotation.", do: updated(func(u *v1alpha1.ScimUser) { u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "1"} })},
-		"Deleted":   {reason: "The provider deletes the user.", do: updated(func(u *v1alpha1.ScimUser) { u.Spec.Deleted = true; u.Generation++ })},
-		"OurStatus": {reason: "Ten thousand statuses that follow a pool's new role are no reason to let a push wait.", do: updated(status), later: true},
+		"Pushed":    {reason: "A user whose spec changed is urgent.", do: updated(func(u *v1alpha1.ScimUser) { u.Generation++ })},
+		"Decided":   {reason: "A user with a new decision is urgent: a decision is an annotation.", do: updated(func(u *v1alpha1.ScimUser) { u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "1"} })},
+		"Deleted":   {reason: "A user that the provider deletes is urgent.", do: updated(func(u *v1alpha1.ScimUser) { u.Spec.Deleted = true; u.Generation++ })},
+		"OurStatus": {reason: "A user is not urgent after a write of the status: many statuses follow a new role of a pool.", do: updated(status), later: true},
 		"NewRoles": {
-			reason: "The portal reports each member whose roles follow from the pool's: they are enqueued already.",
+			reason: "A user is not urgent after the portal changed the roles that follow from a pool: the pool's change has enqueued its members.",
 			do:     account(&have, with(func(a *portalapi.Account) { a.Roles = []string{"ROLE_MANAGER", "ROLE_USER"} })), later: true,
 		},
-		"Drift":       {reason: "An edit behind our back is healed at once.", do: account(&have, with(func(a *portalapi.Account) { a.Status = portalapi.StatusDeactivated }))},
-		"AccountGone": {reason: "The user lost the account.", do: account(&have, nil)},
+		"Drift":       {reason: "A user whose account was edited in the portal is urgent.", do: account(&have, with(func(a *portalapi.Account) { a.Status = portalapi.StatusDeactivated }))},
+		"AccountGone": {reason: "A user whose account was deleted in the portal is urgent.", do: account(&have, nil)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, w := &queued{}, newWatcher()
@@ -174,11 +174,11 @@ func TestAheadOfTheCache(t *testing.T) {
 		wrote, cached string
 		want          bool
 	}{
-		"NothingWritten": {reason: "There is nothing to wait for.", cached: "7"},
-		"Behind":         {reason: "A pass would compare with a status that is past.", wrote: "10", cached: "9", want: true},
-		"CaughtUp":       {reason: "The cache shows our write.", wrote: "10", cached: "10"},
-		"Newer":          {reason: "Another client wrote after us.", wrote: "10", cached: "11"},
-		"NotComparable":  {reason: "A version that cannot be compared must not block the user for ever.", wrote: "10", cached: "x"},
+		"NothingWritten": {reason: "Before its first write, a manager does not wait for the cache.", cached: "7"},
+		"Behind":         {reason: "A pass waits while the cache is behind the manager's last write: it would compare with an outdated status.", wrote: "10", cached: "9", want: true},
+		"CaughtUp":       {reason: "A pass runs once the cache has the manager's last write.", wrote: "10", cached: "10"},
+		"Newer":          {reason: "A pass runs if the cache has a later write of another client.", wrote: "10", cached: "11"},
+		"NotComparable":  {reason: "A version that cannot be compared must not block the user forever.", wrote: "10", cached: "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var w ownWrites

@@ -50,7 +50,7 @@ func TestUserIndex(t *testing.T) {
 			all:    []string{"1", "2"}, ada: []string{"1", "2"},
 		},
 		"FirstLeaves": {
-			reason: "The users that waited are still found.",
+			reason: "After the user with the claim leaves, the users that wait for the name are found.",
 			do: func(x *userIndex) {
 				x.put(person("1", "ada@example.test"))
 				x.put(person("2", "ada@example.test"))
@@ -60,7 +60,7 @@ func TestUserIndex(t *testing.T) {
 			all: []string{"2", "3"}, ada: []string{"2", "3"},
 		},
 		"AnotherLeaves": {
-			reason: "The user that has the name is still found.",
+			reason: "After a user that waits leaves, the user with the claim is found.",
 			do: func(x *userIndex) {
 				x.put(person("1", "ada@example.test"))
 				x.put(person("2", "ada@example.test"))

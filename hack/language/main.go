@@ -6,18 +6,23 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"go/scanner"
+	"go/token"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
-// maxColumns is how wide a comment in Go may be; a tab counts as four columns.
+// maxColumns is the maximum width of a comment in Go.
 const maxColumns = 100
 
-// word is what is refused, and what to write instead.
+// word is a refused word, and what to write instead.
 type word struct {
 	pattern *regexp.Regexp
 	instead string
@@ -73,17 +78,10 @@ func words(list [][2]string) []word {
 // skipped are files that list the words, that others wrote or that a program writes.
 var skipped = regexp.MustCompile(`^hack/language/|(^|/)testdata/|(^|/)zz_generated|^LICENSE$|\.(sum|svg|png)$`)
 
-var (
-	lowerUpper = regexp.MustCompile(`([a-z0-9])([A-Z])`)
-	comment    = regexp.MustCompile(`^\s*// [^+]`)
-	// anyComment finds the text of a comment, also after code. It takes no address for a comment.
-	anyComment = regexp.MustCompile(`(?:^|\s)// (.*)$`)
-)
-
 // finding is one thing to change.
 type finding struct {
 	file         string
-	line, column int
+	line, column int // both from 1; the column counts characters
 	message      string
 }
 
@@ -91,29 +89,123 @@ func (f finding) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", f.file, f.line, f.column, f.message)
 }
 
-// check returns what to change in a file.
+// check returns what to change in a file, in the order of the text.
 func check(file, text string, everywhere, inComments []word) []finding {
-	var out []finding
-	match := func(text string, line, offset int, words []word) {
-		for _, w := range words {
-			if at := w.pattern.FindStringIndex(text); at != nil {
-				out = append(out, finding{file, line, offset + at[0] + 1, fmt.Sprintf("%q: write %s", text[at[0]:at[1]], w.instead)})
-			}
+	var found []finding
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		split, columns := splitWords(line)
+		for _, m := range matches(split, everywhere) {
+			found = append(found, finding{file, i + 1, columns[m.at], m.message})
 		}
 	}
-	isGo := strings.HasSuffix(file, ".go")
-	for i, line := range strings.Split(text, "\n") {
-		match(strings.ToLower(lowerUpper.ReplaceAllString(line, "$1 $2")), i+1, 0, everywhere)
-		if at := anyComment.FindStringSubmatchIndex(line); isGo && at != nil {
-			match(strings.ToLower(line[at[2]:]), i+1, at[2], inComments)
+	if strings.HasSuffix(file, ".go") {
+		found = append(found, checkComments(file, text, lines, inComments)...)
+	}
+	slices.SortStableFunc(found, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
+	})
+	return found
+}
+
+// checkComments returns what to change in the comments of a Go file.
+func checkComments(file, text string, lines []string, words []word) (found []finding) {
+	for _, c := range comments(text) {
+		lower := strings.ToLower(c.text)
+		for _, m := range matches(lower, words) {
+			found = append(found, finding{file, c.line, c.column + utf8.RuneCountInString(lower[:m.at]), m.message})
 		}
-		if isGo && comment.MatchString(line) {
-			if n := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    ")); n > maxColumns && strings.Contains(strings.TrimSpace(line[strings.Index(line, "//")+2:]), " ") {
-				out = append(out, finding{file, i + 1, maxColumns + 1, fmt.Sprintf("the comment has %d columns, %d at most", n, maxColumns)})
-			}
+		if n := width(lines[c.line-1]); n > maxColumns && c.canWrap() {
+			found = append(found, finding{file, c.line, c.column, fmt.Sprintf("the comment has %d columns, %d at most", n, maxColumns)})
 		}
 	}
-	return out
+	return found
+}
+
+// match is a refused word in a text.
+type match struct {
+	at      int // index of its first byte
+	message string
+}
+
+func matches(text string, words []word) (all []match) {
+	for _, w := range words {
+		for _, at := range w.pattern.FindAllStringIndex(text, -1) {
+			all = append(all, match{at[0], fmt.Sprintf("%q: write %s", text[at[0]:at[1]], w.instead)})
+		}
+	}
+	return all
+}
+
+// splitWords returns a line in lower case with its identifiers split into words. For each byte of
+// the result, columns has the column of its character in the line.
+func splitWords(line string) (split string, columns []int) {
+	var b strings.Builder
+	runes := []rune(line)
+	for i, r := range runes {
+		if startsWord(runes, i) {
+			b.WriteByte(' ')
+			columns = append(columns, i+1)
+		}
+		n, _ := b.WriteRune(unicode.ToLower(r)) // never fails
+		for range n {
+			columns = append(columns, i+1)
+		}
+	}
+	return b.String(), columns
+}
+
+// startsWord reports whether a second or later word of an identifier starts at i, as News does in
+// sortNews and in SCIMNews.
+func startsWord(runes []rune, i int) bool {
+	if i == 0 || !unicode.IsUpper(runes[i]) {
+		return false
+	}
+	before := runes[i-1]
+	if unicode.IsUpper(before) {
+		return i+1 < len(runes) && unicode.IsLower(runes[i+1])
+	}
+	return unicode.IsLower(before) || unicode.IsDigit(before)
+}
+
+// comment is one line of a comment that starts with "// ".
+type comment struct {
+	line, column int
+	text         string // from the slashes
+	afterCode    bool
+}
+
+// canWrap reports whether the comment can be wrapped: it has a space, is alone in its line, and is no
+// marker such as +kubebuilder.
+func (c comment) canWrap() bool {
+	text := strings.TrimSpace(strings.TrimPrefix(c.text, "// "))
+	return !c.afterCode && !strings.HasPrefix(text, "+") && strings.Contains(text, " ")
+}
+
+// comments returns the comments of a Go file, in order. Text in a string is none.
+func comments(text string) (all []comment) {
+	file := token.NewFileSet().AddFile("", -1, len(text))
+	var s scanner.Scanner
+	s.Init(file, []byte(text), nil, scanner.ScanComments)
+	for {
+		pos, tok, literal := s.Scan()
+		switch {
+		case tok == token.EOF:
+			return all
+		case tok == token.COMMENT && strings.HasPrefix(literal, "// "):
+			start := file.Offset(pos)
+			before := text[strings.LastIndexByte(text[:start], '\n')+1 : start]
+			all = append(all, comment{
+				line: file.PositionFor(pos, false).Line, column: 1 + utf8.RuneCountInString(before),
+				text: literal, afterCode: strings.TrimSpace(before) != "",
+			})
+		}
+	}
+}
+
+// width returns the number of columns of a line; a tab counts as four.
+func width(line string) int {
+	return utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    "))
 }
 
 func main() {

@@ -24,7 +24,7 @@ import (
 func TestDemo(t *testing.T) {
 	w := shared(t)
 	for range 2 {
-		cmd := exec.CommandContext(t.Context(), filepath.Join(theStage.programs, "demo"), "--dir", w.env.Dir)
+		cmd := exec.CommandContext(t.Context(), filepath.Join(sharedSuite.programs, "demo"), "--dir", w.env.Dir)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("make demo: %v\n%s", err, out)
@@ -38,7 +38,7 @@ func TestDemo(t *testing.T) {
 }
 
 func TestDemoOnNothing(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), filepath.Join(theStage.programs, "demo"), "--dir", t.TempDir()).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(sharedSuite.programs, "demo"), "--dir", t.TempDir()).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "start it with make run") {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -55,7 +55,7 @@ type command struct {
 func makeRun(t *testing.T, dir string, ports devenv.Ports) *command {
 	t.Helper()
 	c := &command{t: t, dir: dir}
-	c.cmd = exec.CommandContext(t.Context(), filepath.Join(theStage.programs, "run"), "--programs", theStage.programs)
+	c.cmd = exec.CommandContext(t.Context(), filepath.Join(sharedSuite.programs, "run"), "--programs", sharedSuite.programs)
 	c.cmd.Dir = controlplane.Root()
 	c.cmd.Env = append(os.Environ(), "RUN_DIR="+dir)
 	for _, port := range ports.All() {

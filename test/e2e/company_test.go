@@ -188,19 +188,13 @@ var sample = []int{0, 45, 60, 85, 117, 131, 152, 161, 175, 181, 186, 189,
 // alone returns an environment for this test only.
 func alone(t *testing.T) *world {
 	t.Helper()
-	env, err := devenv.Start(t.Context(), options(t, t.TempDir()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	env := start(t, options(t, t.TempDir()))
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, program := range []string{devenv.Manager, devenv.Webhook} {
 				log, _ := os.ReadFile(filepath.Join(env.Dir, "logs", program+".log"))
 				t.Logf("%s: %s", program, log[max(0, len(log)-6000):])
 			}
-		}
-		if err := env.Stop(); err != nil {
-			t.Error(err)
 		}
 	})
 	return newWorld(t, env)

@@ -103,20 +103,19 @@ func (d *drill) load() time.Duration {
 
 func newDrill(t *testing.T, seed uint64) *drill {
 	t.Helper()
-	o := options(t, filepath.Join(filepath.Dir(theStage.dir), "histories"))
+	o := options(t, filepath.Join(filepath.Dir(sharedSuite.dir), "histories"))
 	if os.Getenv(envDuration) != "" {
 		o.Patience = 3 * time.Minute // there are thousands of users, and the machine is busy
 	}
-	env, err := devenv.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Error(err)
-		}
 		if t.Failed() {
-			t.Logf("logs are kept in %s", filepath.Join(env.Dir, "logs"))
+			t.Logf("logs are kept in %s", filepath.Join(o.Dir, "logs"))
+		}
+	})
+	env := start(t, o)
+	t.Cleanup(func() {
+		if err := checkRefusals(env); err != nil {
+			t.Error(err)
 		}
 	})
 	d := &drill{world: newWorld(t, env), seed: seed, long: os.Getenv(envDuration) != "", steps: map[string]int{}}

@@ -167,16 +167,7 @@ func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 // started refuses all clients until it has read its Roles, so this test has its own environment,
 // whose logs are not searched for refusals.
 func TestTheAPIServerRestartsWhilePushesGoOn(t *testing.T) {
-	env, err := devenv.Start(t.Context(), options(t, filepath.Join(t.TempDir(), "run")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	w := newWorld(t, env)
+	w := newWorld(t, start(t, options(t, filepath.Join(t.TempDir(), "run"))))
 	withoutManager(w)
 	newRelay(w)
 	newImmortal(w, shortLease)

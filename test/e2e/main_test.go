@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,22 +23,21 @@ import (
 	"lightrun.com/scim-operator/test/framework/poll"
 )
 
-// stage is the environment of the stories: the programs, built once, and the environment that most
-// stories share.
-type stage struct {
+// suite contains what the stories share: the programs, built once, and an environment.
+type suite struct {
 	programs string // folder of the built programs
 	dir      string // data of the shared environment
 
 	once sync.Once
 	env  *devenv.Environment
-	err  error
+	err  error // of the start of env
 }
 
-var theStage stage
+var sharedSuite suite
 
 func TestMain(m *testing.M) {
 	log.SetLogger(logr.Discard()) // client libraries log through it
-	code, err := play(m)
+	code, err := runTests(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		code = 1
@@ -45,49 +45,86 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func play(m *testing.M) (int, error) {
+func runTests(m *testing.M) (int, error) {
 	temp, err := os.MkdirTemp("", "scim-e2e-")
 	if err != nil {
 		return 1, err
 	}
-	theStage.programs, theStage.dir = filepath.Join(temp, "bin"), filepath.Join(temp, "run")
-	if err := os.MkdirAll(theStage.programs, 0o700); err != nil {
+	sharedSuite.programs, sharedSuite.dir = filepath.Join(temp, "bin"), filepath.Join(temp, "run")
+	if err := os.MkdirAll(sharedSuite.programs, 0o700); err != nil {
 		return 1, err
 	}
-	if err := build(theStage.programs); err != nil {
+	if err := build(sharedSuite.programs); err != nil {
 		return 1, err
 	}
 	code := m.Run()
-	if theStage.env != nil {
-		err = errors.Join(theStage.env.Stop(), wellBehaved(theStage.env))
+	if sharedSuite.env != nil {
+		err = errors.Join(sharedSuite.env.Stop(), checkRefusals(sharedSuite.env), checkSecrets(sharedSuite.env))
 	}
 	if code != 0 || err != nil {
-		fmt.Fprintln(os.Stderr, "e2e: logs are kept in", filepath.Join(theStage.dir, "logs"))
+		fmt.Fprintln(os.Stderr, "e2e: logs are kept in", filepath.Join(sharedSuite.dir, "logs"))
 		return code, err
 	}
 	return code, os.RemoveAll(temp)
 }
 
-// wellBehaved returns errors from the logs of a whole run: calls that the API server refused
-// because a Role lacks a right, and secrets.
-func wellBehaved(env *devenv.Environment) error {
-	var errs []error
+// checkRefusals returns an error for each line of the logs in which the API server refused a
+// request. Do not use it after a restart of the API server: it refuses all clients until it has
+// read its Roles.
+func checkRefusals(env *devenv.Environment) error {
+	return searchLogs(env, func(program, line string) error {
+		if !strings.Contains(line, "is forbidden") {
+			return nil
+		}
+		return fmt.Errorf("the API server refused a request of %s: its Role in config/rbac lacks a right, or a policy denied it: %s", program, line)
+	})
+}
+
+// checkSecrets returns an error if a log contains a secret.
+func checkSecrets(env *devenv.Environment) error {
 	secrets := []string{env.Values.SCIMToken, env.Values.PortalAPIKey, env.Values.AdminPassword, "lrp_"}
+	return searchLogs(env, func(program, line string) error {
+		if slices.ContainsFunc(secrets, func(secret string) bool { return strings.Contains(line, secret) }) {
+			return fmt.Errorf("%s logged a secret", program)
+		}
+		return nil
+	})
+}
+
+// searchLogs joins the errors that check returns for the lines of the programs' logs.
+func searchLogs(env *devenv.Environment, check func(program, line string) error) error {
+	var errs []error
 	for _, program := range []string{devenv.Manager, devenv.Webhook, devenv.Portal} {
-		log, err := os.ReadFile(filepath.Join(env.Dir, "logs", program+".log"))
+		files, err := filepath.Glob(filepath.Join(env.Dir, "logs", program+"*.log")) // also of further replicas
+		if err == nil && len(files) == 0 {
+			err = fmt.Errorf("%s has no log", program)
+		}
 		errs = append(errs, err)
-		for line := range strings.Lines(string(log)) {
-			if strings.Contains(line, "is forbidden") {
-				errs = append(errs, fmt.Errorf("%s was refused by the API server; its Role in config/rbac lacks something: %s", program, line))
-			}
-			for _, secret := range secrets {
-				if strings.Contains(line, secret) {
-					errs = append(errs, fmt.Errorf("%s logged a secret", program))
-				}
+		for _, file := range files {
+			log, err := os.ReadFile(file)
+			errs = append(errs, err)
+			for line := range strings.Lines(string(log)) {
+				errs = append(errs, check(program, line))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// start starts an environment for one test. At the end of the test it stops, and its logs must
+// contain no secret.
+func start(t *testing.T, o devenv.Options) *devenv.Environment {
+	t.Helper()
+	env, err := devenv.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(env.Stop(), checkSecrets(env)); err != nil {
+			t.Error(err)
+		}
+	})
+	return env
 }
 
 func build(folder string) error {
@@ -100,40 +137,54 @@ func build(folder string) error {
 	return nil
 }
 
-// options returns those of an environment with its data in dir, on free ports.
+// options returns the options of an environment with its data in dir, on free ports.
 func options(tb testing.TB, dir string) devenv.Options {
 	tb.Helper()
+	o, err := newOptions(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return o
+}
+
+func newOptions(dir string) (devenv.Options, error) {
 	assets, err := controlplane.Assets(controlplane.Root())
 	if err != nil {
-		tb.Fatal(err)
+		return devenv.Options{}, err
 	}
 	ports, err := devenv.RandomPorts()
-	if err != nil {
-		tb.Fatal(err)
-	}
 	return devenv.Options{
-		Dir: dir, Root: controlplane.Root(), Assets: assets, Programs: theStage.programs,
+		Dir: dir, Root: controlplane.Root(), Assets: assets, Programs: sharedSuite.programs,
 		Ports: ports, LogLevel: "debug", Volatile: true, KubeControllers: true, Out: os.Stderr,
-	}
+	}, err
 }
 
 // shared returns the environment that most stories share, started by the first of them.
 func shared(t *testing.T) *world {
 	t.Helper()
-	theStage.once.Do(func() {
-		theStage.env, theStage.err = devenv.Start(context.Background(), options(t, theStage.dir))
-	})
-	if theStage.err != nil {
-		t.Fatal(theStage.err)
+	sharedSuite.once.Do(func() { sharedSuite.env, sharedSuite.err = sharedSuite.start() })
+	if sharedSuite.err != nil {
+		t.Fatal(sharedSuite.err)
 	}
-	return newWorld(t, theStage.env)
+	return newWorld(t, sharedSuite.env)
 }
 
-// patience is the maximum time for which a story waits for a condition. It is longer than a
-// leader's lease (15 s) and a back-off together, on a busy machine.
+// start starts the shared environment. It takes no test: one that failed here would end the
+// sync.Once without an error for the later tests.
+func (s *suite) start() (*devenv.Environment, error) {
+	o, err := newOptions(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	return devenv.Start(context.Background(), o)
+}
+
+// patience is the maximum time for which a story waits for a condition. On a busy machine, a
+// leader's lease (15 s) and a back-off together take less.
 const patience = 90 * time.Second
 
-// eventually polls check until it returns nil, and fails with its last error.
+// eventually polls check until it returns nil. After patience, it fails the test with the last
+// error.
 func eventually(t *testing.T, what string, check func(context.Context) error) {
 	t.Helper()
 	poll.For(t, what, patience, 100*time.Millisecond, check)

@@ -80,7 +80,7 @@ func (c *company) binding() string {
 
 // plugin builds kubectl-scim, once.
 var plugin = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(theStage.programs, "kubectl-scim")
+	path := filepath.Join(sharedSuite.programs, "kubectl-scim")
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", path, "./cmd/kubectl-scim")
 	cmd.Dir = controlplane.Root()
 	out, err := cmd.CombinedOutput()
@@ -102,7 +102,7 @@ func (c *company) shell(line string) (string, error) {
 	cmd := exec.CommandContext(ctx, "/bin/bash", "-ec", line)
 	cmd.Dir = c.folder
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.elsewhere(), "KUBECACHEDIR="+c.t.TempDir(),
-		"PATH="+filepath.Dir(c.env.Values.Kubectl)+":"+theStage.programs+":"+os.Getenv("PATH"))
+		"PATH="+filepath.Dir(c.env.Values.Kubectl)+":"+sharedSuite.programs+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	c.t.Logf("$ %s\n%s", line, out)
 	if strings.HasPrefix(line, "kubectl scim plan") {

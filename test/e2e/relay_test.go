@@ -36,7 +36,7 @@ type call struct {
 type relay struct {
 	portal string
 	mu     sync.Mutex
-	write  func(call) // nil: all writes are forwarded
+	write  func(call) // nil forwards all writes
 }
 
 // on makes f decide about each write. If f returns and has not forwarded a
@@ -174,7 +174,7 @@ func newManager(w *world, args ...string) *process.Process {
 
 func startManager(w *world, args ...string) (*process.Process, error) {
 	return process.Start(process.Spec{
-		Name: devenv.Manager, Path: filepath.Join(theStage.programs, devenv.Manager), Log: filepath.Join(w.env.Dir, "logs", devenv.Manager+".log"),
+		Name: devenv.Manager, Path: filepath.Join(sharedSuite.programs, devenv.Manager), Log: filepath.Join(w.env.Dir, "logs", devenv.Manager+".log"),
 		Args: append([]string{
 			"--kubeconfig=" + filepath.Join(w.env.Dir, "kubernetes", devenv.Manager+".kubeconfig"),
 			"--namespace=" + devenv.Namespace, "--health-listen=0", "--metrics-listen=0", "--log-level=debug",

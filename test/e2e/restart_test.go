@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := env.Stop(); err != nil {
+		if err := errors.Join(env.Stop(), checkSecrets(env)); err != nil {
 			t.Error(err)
 		}
 	}()

@@ -273,7 +273,7 @@ func (w *world) push(id, userName string, groups ...string) {
 // join adds the user to the group with the name.
 func (w *world) join(name, id string) {
 	store := groupslice.NewStore(w.kube, namespace, groupslice.Options{})
-	must(w.t, store.Change(w.t.Context(), groupID(name), []groupslice.Change{{User: kubefake.SCIMID(id), In: true}}))
+	must(w.t, store.Change(w.t.Context(), groupID(name), []groupslice.Change{{User: kubefake.SCIMID(id), Add: true}}))
 }
 
 func (w *world) claim(u *v1alpha1.ScimUser, userName string) {

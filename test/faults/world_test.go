@@ -69,7 +69,7 @@ type world struct {
 	calls   map[string]int // by kind of call
 	order   []string       // every call that can fail
 	hit     bool
-	dice    *rand.Rand // not nil: calls fail at random, up to left times
+	dice    *rand.Rand // if not nil, calls fail at random, up to left times
 	left    int
 	next    mode // how the current call fails
 	process *process
@@ -80,7 +80,7 @@ type world struct {
 
 	ours, theirs jumping    // the manager's clock and the portal's; Kubernetes has the bubble's
 	guard        budget     // of the deprovisioning guard
-	jump         *rand.Rand // not nil: the clocks jump at random before calls
+	jump         *rand.Rand // if not nil, the clocks jump at random before calls
 }
 
 // budget of the deprovisioning guard.
@@ -181,7 +181,7 @@ func (w *world) enter(kind string) error {
 	return nil
 }
 
-// fails returns how the call fails; "" if it does not.
+// fails returns how the call fails, or "" if it does not fail.
 func (w *world) fails(call string) mode {
 	switch {
 	case w.dice != nil && w.left > 0 && w.dice.IntN(8) == 0:

@@ -26,12 +26,12 @@ func TestProviders(t *testing.T) {
 		bound, token provider.ID
 		status       int
 	}{
-		"Bound":        {"The first keeps working.", okta, okta, http.StatusOK},
-		"Second":       {"A second is refused.", okta, entra, http.StatusForbidden},
-		"Organisation": {"Two organisations of one type are two providers.", acme, globex, http.StatusForbidden},
-		"Type":         {"A token without a name is for the type.", acme, okta, http.StatusOK},
-		"Nameless":     {"A named token is not for whichever one the unnamed provider is.", okta, acme, http.StatusForbidden},
-		"None":         {"Every token names its provider.", okta, provider.ID{}, http.StatusForbidden},
+		"Bound":        {"A token of the bound provider works.", okta, okta, http.StatusOK},
+		"Second":       {"A token of a second provider is refused.", okta, entra, http.StatusForbidden},
+		"Organisation": {"A token of another organisation of the same type is refused: it is another provider.", acme, globex, http.StatusForbidden},
+		"Type":         {"A token without an organisation is valid for its type.", acme, okta, http.StatusOK},
+		"Nameless":     {"A token with an organisation is refused if the bound provider has none.", okta, acme, http.StatusForbidden},
+		"None":         {"A token without a provider is refused.", okta, provider.ID{}, http.StatusForbidden},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -67,15 +67,15 @@ func TestSecondClient(t *testing.T) {
 		counted  float64
 		logged   int
 	}{
-		"Own":             {"The token's own client.", provider.ID{Type: provider.Okta}, true, []request{{agent: oktaAgent, status: 200}}, 0, 0},
-		"Unknown":         {"A client that says nothing of itself is no second kind.", provider.ID{Type: provider.Okta}, true, []request{{agent: "curl/8.5.0", status: 200}, {status: 200}}, 0, 0},
-		"Reported":        {"Another kind is served and reported: counted each time, logged once.", provider.ID{Type: provider.Okta}, false, []request{{agent: oktaAgent, status: 200}, {agent: entraAgent, status: 200}, {agent: entraAgent, status: 200}}, 2, 1},
-		"Refused":         {"Refused if so configured; the first keeps working.", provider.ID{Type: provider.Okta}, true, []request{{agent: entraAgent, status: 403}, {agent: oktaAgent, status: 200}}, 1, 1},
-		"Dialect":         {"A client without a name is known by how it writes.", provider.ID{Type: provider.Okta}, true, []request{{body: patchUser, status: 403}}, 1, 1},
-		"DialectReported": {"The same, reported, and carried out.", provider.ID{Type: provider.Okta}, false, []request{{body: patchUser, status: 200}}, 1, 1},
-		"CountedOnce":     {"Agent and dialect of one request are one.", provider.ID{Type: provider.Okta}, false, []request{{agent: entraAgent, body: patchUser, status: 200}}, 1, 1},
-		"EntraOwn":        {"Entra ID's dialect on its own token.", provider.ID{Type: provider.EntraID}, true, []request{{agent: entraAgent, body: patchUser, status: 200}}, 0, 0},
-		"OtherFirst":      {"A token for another provider is for the first kind that it serves.", provider.ID{Type: provider.Other}, true, []request{{agent: entraAgent, status: 200}, {agent: oktaAgent, status: 403}, {agent: entraAgent, status: 200}}, 1, 1},
+		"Own":             {"A client of the token's own provider is served.", provider.ID{Type: provider.Okta}, true, []request{{agent: oktaAgent, status: 200}}, 0, 0},
+		"Unknown":         {"A client with no User-Agent or an unknown one is not a second kind of client.", provider.ID{Type: provider.Okta}, true, []request{{agent: "curl/8.5.0", status: 200}, {status: 200}}, 0, 0},
+		"Reported":        {"A second kind of client is served and reported: each request is counted and one is logged.", provider.ID{Type: provider.Okta}, false, []request{{agent: oktaAgent, status: 200}, {agent: entraAgent, status: 200}, {agent: entraAgent, status: 200}}, 2, 1},
+		"Refused":         {"A second kind of client is refused if so configured; the first keeps working.", provider.ID{Type: provider.Okta}, true, []request{{agent: entraAgent, status: 403}, {agent: oktaAgent, status: 200}}, 1, 1},
+		"Dialect":         {"A client without a User-Agent is recognised by its dialect and refused if so configured.", provider.ID{Type: provider.Okta}, true, []request{{body: patchUser, status: 403}}, 1, 1},
+		"DialectReported": {"A client without a User-Agent is recognised by its dialect, reported and served.", provider.ID{Type: provider.Okta}, false, []request{{body: patchUser, status: 200}}, 1, 1},
+		"CountedOnce":     {"The User-Agent and the dialect of one request are counted once.", provider.ID{Type: provider.Okta}, false, []request{{agent: entraAgent, body: patchUser, status: 200}}, 1, 1},
+		"EntraOwn":        {"Entra ID's dialect with its own token is served.", provider.ID{Type: provider.EntraID}, true, []request{{agent: entraAgent, body: patchUser, status: 200}}, 0, 0},
+		"OtherFirst":      {"A token without a known kind of client belongs to the first kind that uses it.", provider.ID{Type: provider.Other}, true, []request{{agent: entraAgent, status: 200}, {agent: oktaAgent, status: 403}, {agent: entraAgent, status: 200}}, 1, 1},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 // types returns the resource types of this service.
 func types() []*schema.ResourceType { return []*schema.ResourceType{schema.User(), schema.Group()} }
 
-// noFilter refuses a filter on discovery; other parameters are ignored (RFC 7644 §4).
+// noFilter refuses a filter on a discovery endpoint (RFC 7644 §4). The endpoints ignore all other
+// query parameters.
 func (c *call) noFilter() error {
 	if c.query.Has("filter") {
 		return scim.Failure(http.StatusForbidden, "Discovery endpoints can't be filtered (RFC 7644 section 4); remove the filter.")
@@ -28,7 +29,7 @@ func (c *call) serviceProviderConfig() (reply, error) {
 	}
 	supported := scim.Object{"supported": true}
 	location := c.base + "/ServiceProviderConfig"
-	return c.discovered(scim.Object{
+	return c.discoveryReply(scim.Object{
 		"schemas":        []any{scim.SchemaServiceProviderConfig},
 		"patch":          supported,
 		"bulk":           scim.Object{"supported": true, "maxOperations": MaxOperations, "maxPayloadSize": MaxBody},
@@ -42,7 +43,7 @@ func (c *call) serviceProviderConfig() (reply, error) {
 		},
 		"authenticationSchemes": []any{scim.Object{
 			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
-			"description": "An API key of the portal with the scope scim, in the Authorization header.",
+			"description": "A bearer token in the Authorization header: a portal API key with the scope scim, or a JWT of a configured issuer.",
 		}},
 		"meta": scim.Object{"resourceType": "ServiceProviderConfig", "location": location},
 	}, location)
@@ -57,11 +58,11 @@ func (c *call) resourceTypes() (reply, error) {
 	for _, t := range types() {
 		o := t.Object(c.base)
 		if len(c.segments) == 2 && strings.EqualFold(c.segments[1], t.Name) {
-			return c.discovered(o, c.base+"/ResourceTypes/"+t.Name)
+			return c.discoveryReply(o, c.base+"/ResourceTypes/"+t.Name)
 		}
 		all = append(all, o)
 	}
-	return c.discoveredList("resource type", all)
+	return c.discoveryList("resource type", all)
 }
 
 // schemas handles GET /Schemas and /Schemas/{urn} (RFC 7643 §7).
@@ -73,23 +74,23 @@ func (c *call) schemas() (reply, error) {
 	for _, s := range schema.All(types()...) {
 		o := s.Object(c.base)
 		if len(c.segments) == 2 && strings.EqualFold(c.segments[1], s.ID) {
-			return c.discovered(o, c.base+"/Schemas/"+s.ID)
+			return c.discoveryReply(o, c.base+"/Schemas/"+s.ID)
 		}
 		all = append(all, o)
 	}
-	return c.discoveredList("schema", all)
+	return c.discoveryList("schema", all)
 }
 
-func (c *call) discovered(o any, location string) (reply, error) {
+func (c *call) discoveryReply(o any, location string) (reply, error) {
 	body, err := marshal(o)
 	return reply{status: http.StatusOK, body: body, location: location}, err
 }
 
-func (c *call) discoveredList(what string, all []any) (reply, error) {
+func (c *call) discoveryList(kind string, all []any) (reply, error) {
 	if len(c.segments) == 2 {
-		return reply{}, scim.NotFound("There is no %s %q.", what, c.segments[1])
+		return reply{}, scim.NotFound("There is no %s %q.", kind, c.segments[1])
 	}
-	return c.discovered(scim.Object{
+	return c.discoveryReply(scim.Object{
 		"schemas": []any{scim.SchemaListResponse}, "totalResults": len(all), "itemsPerPage": len(all), "startIndex": 1, "Resources": all,
 	}, "")
 }

@@ -244,8 +244,8 @@ func TestLargeAnswer(t *testing.T) {
 	}
 }
 
-// TestBulkIsCharged: a bulk request is worth its operations, or the limit could be passed by a
-// thousand times.
+// TestBulkIsCharged: the rate limit counts each operation of a bulk request. Otherwise a client
+// could exceed it a thousandfold.
 func TestBulkIsCharged(t *testing.T) {
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	s := newService(t, func(s *service) {

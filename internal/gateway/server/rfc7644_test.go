@@ -17,12 +17,12 @@ func TestRFC7644_2_Authentication(t *testing.T) {
 		status int
 	}{
 		"None":          {"Anonymous requests are refused.", "", 401},
-		"Unknown":       {"", "Bearer bad", 401},
+		"Unknown":       {"An unknown token is refused.", "Bearer bad", 401},
 		"Basic":         {"Only bearer tokens are accepted.", "Basic Z29vZDpnb29k", 401},
-		"Empty":         {"", "Bearer ", 401},
-		"CaseOfBearer":  {"RFC 9110 §11.1: the scheme is case-insensitive.", "bearer good", 200},
-		"OtherProvider": {"One identity provider is integrated at a time.", "Bearer entra", 403},
-		"Undecided":     {"A token that can't be checked now may be checked later.", "Bearer undecided", 503},
+		"Empty":         {"An empty token is refused.", "Bearer ", 401},
+		"CaseOfBearer":  {"The scheme Bearer is case-insensitive (RFC 9110 section 11.1).", "bearer good", 200},
+		"OtherProvider": {"A token of another identity provider than the bound one is refused.", "Bearer entra", 403},
+		"Undecided":     {"A token that cannot be checked now is answered with a temporary error.", "Bearer undecided", 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newService(t).do("GET", "/scim/v2/Users", nil, "Authorization", test.header)
@@ -107,21 +107,21 @@ func TestRFC7644_3_1_MediaTypes(t *testing.T) {
 		reason, header, value string
 		status                int
 	}{
-		{"", "Content-Type", "application/json", 201},
-		{"", "Content-Type", "application/scim+json; charset=UTF-8", 201},
-		{"A body without a type is taken for what it must be.", "Content-Type", "", 201},
-		{"", "Content-Type", "text/xml", 415},
-		{"", "Content-Type", "application/x-www-form-urlencoded", 415},
-		{"", "Content-Type", "application/json; charset=latin1", 415},
-		{"", "Content-Encoding", "br", 415},
-		{"", "Accept", "text/html", 406},
-		{"", "Accept", "application/scim+json;q=0", 406},
-		{"", "Accept", "text/html, */*;q=0.1", 201},
-		{"", "Accept", "application/scim+json", 201},
+		{"A body may be JSON.", "Content-Type", "application/json", 201},
+		{"A body may be SCIM's JSON in UTF-8.", "Content-Type", "application/scim+json; charset=UTF-8", 201},
+		{"A body without a type is read as JSON.", "Content-Type", "", 201},
+		{"A body in another format is refused.", "Content-Type", "text/xml", 415},
+		{"A form is refused.", "Content-Type", "application/x-www-form-urlencoded", 415},
+		{"JSON in another character set is refused.", "Content-Type", "application/json; charset=latin1", 415},
+		{"An unknown encoding is refused.", "Content-Encoding", "br", 415},
+		{"A client that accepts no JSON is refused.", "Accept", "text/html", 406},
+		{"A client that excludes JSON is refused.", "Accept", "application/scim+json;q=0", 406},
+		{"A client that accepts every type gets JSON.", "Accept", "text/html, */*;q=0.1", 201},
+		{"A client that accepts SCIM's JSON gets it.", "Accept", "application/scim+json", 201},
 	} {
 		a := s.do("POST", "/scim/v2/Users", strings.Replace(body, `"u"`, `"`+url.QueryEscape(test.value)+test.header+`"`, 1), test.header, test.value)
 		if a.status != test.status {
-			t.Errorf("%s %s: the status must be %d and is %d: %s", test.header, test.value, test.status, a.status, a.raw)
+			t.Errorf("%s %s: %s: got %d, want %d: %s", test.reason, test.header, test.value, a.status, test.status, a.raw)
 		}
 	}
 	if a := s.do("GET", "/scim/v2/Users", nil, "Accept", "application/json"); a.header.Get("Content-Type") != "application/json" {

@@ -35,8 +35,8 @@ func (h *hiker) again() {
 	}
 }
 
-// TestWalks are the courses of events in which it is not plain which walk a request belongs to.
-// There are the people a to h.
+// TestWalks checks sequences of requests in which a request could belong to several walks. The
+// users are a to h.
 func TestWalks(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason string
@@ -44,12 +44,12 @@ func TestWalks(t *testing.T) {
 		want   string // what the first client is returned
 		second string // and the second one
 	}{
-		"Deletion": {"A deletion before the position moves no resource of the walk.", func(w *walkers) {
+		"Deletion": {"A deletion before the position of a walk hides no resource from it.", func(w *walkers) {
 			w.first.page()
 			w.delete("a")
 			w.first.rest()
 		}, "a b c d e f g h", ""},
-		"Repeated": {"A client repeats a request whose answer was lost.", func(w *walkers) {
+		"Repeated": {"A client that repeats a request after a lost answer gets the same page.", func(w *walkers) {
 			w.first.page()
 			w.delete("a")
 			w.first.again()
@@ -57,12 +57,12 @@ func TestWalks(t *testing.T) {
 			w.delete("b")
 			w.first.rest()
 		}, "a b c d e f g h", ""},
-		"OneAfterTheOther": {"A walk that ended is no other walk's.", func(w *walkers) {
+		"OneAfterTheOther": {"A new walk does not continue a walk that ended.", func(w *walkers) {
 			w.first.rest()
 			w.delete("a")
 			w.second.rest()
 		}, "a b c d e f g h", "b c d e f g h"},
-		"AtOnce": {"Of two walks at the same startIndex none misses a resource; the one that was ahead gets as many twice as were deleted on a page.", func(w *walkers) {
+		"AtOnce": {"Of two walks at the same startIndex, none misses a resource; the first one gets as many resources twice as were deleted on a page.", func(w *walkers) {
 			w.first.page()
 			w.delete("a")
 			w.second.page()
@@ -71,7 +71,7 @@ func TestWalks(t *testing.T) {
 			w.first.rest()
 			w.second.rest()
 		}, "a b c d e f g h", "b c c d e f g h"},
-		"AtOnceAndAlike": {"Two clients at the same place are distinguished after one has continued.", func(w *walkers) {
+		"AtOnceAndAlike": {"Two walks at the same position are distinguished after one has continued.", func(w *walkers) {
 			w.first.page()
 			w.second.page()
 			w.first.page()
@@ -80,25 +80,25 @@ func TestWalks(t *testing.T) {
 			w.second.rest()
 			w.first.rest()
 		}, "a b c d e f g h", "a b c d e f g h"},
-		"GivenUp": {"A first page, as connection tests ask for, holds back no walk that begins two minutes later.", func(w *walkers) {
+		"GivenUp": {"A single first page, as connection tests request it, does not affect a walk that begins two minutes later.", func(w *walkers) {
 			w.first.page()
 			w.delete("a")
 			w.sleep(2*time.Minute + time.Second)
 			w.second.rest()
 		}, "a b", "b c d e f g h"},
-		"Paused": {"A walk may pause for an hour.", func(w *walkers) {
+		"Paused": {"A walk that pauses for an hour continues without a gap.", func(w *walkers) {
 			w.first.page()
 			w.delete("a")
 			w.sleep(time.Hour)
 			w.first.rest()
 		}, "a b c d e f g h", ""},
-		"PausedTooLong": {"After that it is served by position.", func(w *walkers) {
+		"PausedTooLong": {"A walk that pauses for longer than an hour continues by position.", func(w *walkers) {
 			w.first.page()
 			w.delete("a")
 			w.sleep(time.Hour + time.Second)
 			w.first.rest()
 		}, "a b d e f g h", ""},
-		"OtherToken": {"The walks of another token are no one's concern.", func(w *walkers) {
+		"OtherToken": {"The walks of another token do not affect a walk.", func(w *walkers) {
 			w.second.token = "other"
 			w.first.page()
 			w.delete("a")
@@ -107,7 +107,7 @@ func TestWalks(t *testing.T) {
 			w.first.rest()
 			w.second.rest()
 		}, "a b c d e f g h", "b c d e f g h"},
-		"OnToTheEnd": {"A client that continues at the end gets the new resources, and none twice.", func(w *walkers) {
+		"OnToTheEnd": {"A client that continues at the end gets the new resources, and no resource twice.", func(w *walkers) {
 			w.first.rest()
 			w.delete("a")
 			w.user("i")
@@ -163,8 +163,7 @@ func (h *hiker) rest() {
 	}
 }
 
-// TestManyWalks: what is remembered is bounded, and a walk that goes on is not driven out by lists
-// that are not continued.
+// TestManyWalks: 4,000 other lists do not evict a walk that continues.
 func TestManyWalks(t *testing.T) {
 	w := newWalkers(t)
 	w.first.page()
@@ -179,8 +178,8 @@ func TestManyWalks(t *testing.T) {
 	}
 }
 
-// TestCursorsAreSealed: a cursor appears in URLs, and so in the logs of proxies, and must not
-// contain a name.
+// TestCursorsAreSealed: a cursor does not contain a user name, because it appears in URLs and so in
+// the logs of proxies.
 func TestCursorsAreSealed(t *testing.T) {
 	s := newService(t)
 	for i := range 3 {

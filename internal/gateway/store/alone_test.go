@@ -78,7 +78,7 @@ func newAlone(tb testing.TB) http.Handler {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d.users.wrote(r)
+	d.users.storeWrite(r)
 	return server.New(server.Options{
 		Users: d.Users(), Groups: d.Groups(), Tokens: aloneToken{}, Log: logr.Discard(),
 		Configuration: func() server.Configuration { return server.Configuration{Known: true, SCIM: true, Groups: true} },

@@ -25,8 +25,8 @@ func TestAwaitedPush(t *testing.T) {
 		counts    bool
 	}{
 		"Ready":       {"A push that changes nothing writes nothing.", v1alpha1.ReasonProvisioned, false},
-		"Deactivated": {"The account stays deactivated until the provider pushes the user.", v1alpha1.ReasonDeactivatedLocally, true},
-		"Backup":      {"The object waits until the provider pushes the user.", v1alpha1.ReasonBackupOlder, true},
+		"Deactivated": {"A push that changes nothing is stored for a deactivated account: it activates the account.", v1alpha1.ReasonDeactivatedLocally, true},
+		"Backup":      {"A push that changes nothing is stored for a user from an older backup: it resolves BackupOlder.", v1alpha1.ReasonBackupOlder, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := createUser(t, d, name+"@example.test")
@@ -68,8 +68,8 @@ func TestAwaitedMembers(t *testing.T) {
 		replaced  bool
 	}{
 		"Ready":     {"A push that changes nothing writes nothing.", v1alpha1.ReasonResolved, patch.ReplaceMembers, false},
-		"Backup":    {"A push of all members counts.", v1alpha1.ReasonBackupOlder, patch.ReplaceMembers, true},
-		"OneMember": {"A change of one member is no push of all.", v1alpha1.ReasonBackupOlder, patch.AddMembers, false},
+		"Backup":    {"A push of all members that changes nothing is stored for a group from an older backup.", v1alpha1.ReasonBackupOlder, patch.ReplaceMembers, true},
+		"OneMember": {"A change of one member is no push of all members: it is not stored if it changes nothing.", v1alpha1.ReasonBackupOlder, patch.AddMembers, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			made, err := d.Groups().Create(t.Context(), scim.Object{"schemas": []any{scim.SchemaGroup}, "displayName": name}, []string{ada})

@@ -85,9 +85,45 @@ func TestGroupIsFoundByItsClaim(t *testing.T) {
 	}
 }
 
+// TestDeletedGroupHasNoMember: another replica deleted the group, and the manager its slices, while
+// this replica's cache still has it. A lookup of a member then finds nothing. It is no error.
+func TestDeletedGroupHasNoMember(t *testing.T) {
+	w := newWorld(t)
+	a := w.replica(t)
+	b, watches := w.replicaBehind(t)
+	ada := createUser(t, a, "ada")
+	g, err := createGroup(t, a, "Payments", ada)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return b.SeesGroup(g.ID) && b.Knows(ada) })
+	lookup := `id eq "` + g.ID + `" and members eq "` + ada + `"`
+	if found := filterGroups(t, b, lookup); len(found) != 1 || found[0].ID != g.ID {
+		t.Fatalf("found %v, want the group %s", found, g.ID)
+	}
+	watches.pause()
+	if err := a.Groups().Delete(t.Context(), g.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Client.DeleteAllOf(t.Context(), &v1alpha1.ScimGroupSlice{}, client.InNamespace(w.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if !b.SeesGroup(g.ID) {
+		t.Fatal("the cache has seen the deletion, want a cache that is behind")
+	}
+	if found := filterGroups(t, b, lookup); len(found) != 0 {
+		t.Errorf("found %v, want no group", found)
+	}
+}
+
 func findGroup(t *testing.T, d *store.Directory, name string) []*server.Resource {
 	t.Helper()
-	m, err := filter.Compile(`displayName eq "`+name+`"`, schema.Group())
+	return filterGroups(t, d, `displayName eq "`+name+`"`)
+}
+
+func filterGroups(t *testing.T, d *store.Directory, expression string) []*server.Resource {
+	t.Helper()
+	m, err := filter.Compile(expression, schema.Group())
 	if err != nil {
 		t.Fatal(err)
 	}

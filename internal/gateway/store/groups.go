@@ -87,7 +87,7 @@ func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.groups.wrote(r)
+	g.groups.storeWrite(r)
 	return r.value.resource, nil
 }
 

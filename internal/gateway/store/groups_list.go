@@ -4,21 +4,23 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
 // List implements server.Groups.
 func (g groups) List(ctx context.Context, q server.Query) (server.Page, error) {
-	candidates, decided, err := g.candidates(ctx, q)
+	candidates, exact, err := g.candidates(ctx, q)
 	if err != nil {
 		return server.Page{}, err
 	}
-	if decided {
+	if exact {
 		q.Filter = nil
 	}
 	return q.Run(func(yield func(*server.Resource) bool) {
@@ -30,54 +32,54 @@ func (g groups) List(ctx context.Context, q server.Query) (server.Page, error) {
 	})
 }
 
-// asked contains the first eq condition of each kind in a filter on groups. The other conditions
+// lookup contains the first eq condition of each kind in a filter on groups. The other conditions
 // are tested on each group.
-type asked struct {
-	id, name, member       string
-	hasID, hasName, hasAny bool // hasAny is true if there is a condition on a member
+type lookup struct {
+	id, name, member          string
+	hasID, hasName, hasMember bool
 }
 
-// candidates returns the groups that the filter could match. decided means that the filter matches
+// candidates returns the groups that the filter could match. exact is true if the filter matches
 // all of them, so that no group needs to be decoded to test it.
-func (g groups) candidates(ctx context.Context, q server.Query) (records []*record[*group], decided bool, err error) {
+func (g groups) candidates(ctx context.Context, q server.Query) (records []*record[*group], exact bool, err error) {
 	if q.Filter == nil {
 		return g.groups.all(), true, nil
 	}
-	decided = q.Filter.Exact()
-	var a asked
+	exact = q.Filter.Exact()
+	var l lookup
 	var tests []func(*record[*group]) bool
 	for _, eq := range equalities(q) {
 		value := fmt.Sprint(eq.Value)
-		taken := a.take(eq.Path, value)
+		added := l.add(eq.Path, value)
 		test := g.test(eq.Path, value)
 		switch {
-		case taken && eq.Path != "id": // the search for the candidates decides it
+		case added && eq.Path != "id": // the lookup returns only groups that match the condition
 		case test == nil:
-			decided = false
+			exact = false
 		default:
 			tests = append(tests, test)
 		}
 	}
-	if records, err = g.found(ctx, a); err != nil {
+	if records, err = g.lookUpGroups(ctx, l); err != nil {
 		return nil, false, err
 	}
 	return slices.DeleteFunc(records, func(r *record[*group]) bool {
 		return slices.ContainsFunc(tests, func(test func(*record[*group]) bool) bool { return !test(r) })
-	}), decided, nil
+	}), exact, nil
 }
 
-// take records an eq condition that candidates are found by. It reports whether the condition was
-// the first of its kind.
-func (a *asked) take(path, value string) bool {
+// add adds an eq condition if groups can be looked up by it and it is the first of its kind. It
+// reports whether it added the condition.
+func (l *lookup) add(path, value string) bool {
 	var into *string
 	var has *bool
 	switch path {
 	case "id":
-		into, has = &a.id, &a.hasID
+		into, has = &l.id, &l.hasID
 	case "displayName":
-		into, has = &a.name, &a.hasName
+		into, has = &l.name, &l.hasName
 	case "members", "members.value":
-		into, has = &a.member, &a.hasAny
+		into, has = &l.member, &l.hasMember
 	default:
 		return false
 	}
@@ -88,22 +90,24 @@ func (a *asked) take(path, value string) bool {
 	return true
 }
 
-// found lists the groups that match the name, the id and the member of the conditions.
-func (g groups) found(ctx context.Context, a asked) (records []*record[*group], err error) {
+// lookUpGroups lists the groups that match the conditions: by the name, else by the id, and then by
+// the member; by the member alone; or all groups if there is no condition. A group that is found by
+// name may have another id: the caller tests the id.
+func (g groups) lookUpGroups(ctx context.Context, l lookup) (records []*record[*group], err error) {
 	switch {
-	case a.hasName:
-		records, err = g.byName(ctx, a.name)
-	case a.hasID:
-		records, err = g.byID(ctx, a)
-	case a.hasAny:
-		return g.withMember(a.member), nil
+	case l.hasName:
+		records, err = g.byName(ctx, l.name)
+	case l.hasID:
+		records, err = g.byID(ctx, l)
+	case l.hasMember:
+		return g.withMember(l.member), nil
 	default:
 		return g.groups.all(), nil
 	}
-	if err != nil || !a.hasAny || len(records) == 0 {
+	if err != nil || !l.hasMember || len(records) == 0 {
 		return records, err
 	}
-	in, err := g.contains(ctx, records[0].id(), a.member)
+	in, err := g.contains(ctx, records[0].id(), l.member)
 	if err != nil || !in {
 		return nil, err
 	}
@@ -112,15 +116,15 @@ func (g groups) found(ctx context.Context, a asked) (records []*record[*group], 
 
 // byID finds a group by its id. If there is a condition on a member, which is read from the API
 // server anyway, it also reads a group from there that is not in the cache yet.
-func (g groups) byID(ctx context.Context, a asked) ([]*record[*group], error) {
-	r := g.groups.get(a.id)
-	if r == nil && a.hasAny {
+func (g groups) byID(ctx context.Context, l lookup) ([]*record[*group], error) {
+	r := g.groups.get(l.id)
+	if r == nil && l.hasMember {
 		var live v1alpha1.ScimGroup
-		found, err := g.read(ctx, a.id, &live)
+		exists, err := g.read(ctx, l.id, &live)
 		if err != nil {
 			return nil, err
 		}
-		if found {
+		if exists {
 			if r, err = g.groupRecord(&live); err != nil {
 				return nil, err
 			}
@@ -132,24 +136,27 @@ func (g groups) byID(ctx context.Context, a asked) ([]*record[*group], error) {
 	return []*record[*group]{r}, nil
 }
 
-// contains reports whether an existing user is a member of a group, by a live read.
+// contains reports whether an existing user is a member of a group, by a live read. A group that
+// was deleted while this replica's cache still has it has no members.
 func (g groups) contains(ctx context.Context, id, member string) (bool, error) {
 	if _, ok := userID(member); !ok {
 		return false, nil
 	}
 	in, err := g.store.Contains(ctx, id, member)
-	if err != nil {
+	switch {
+	case errors.Is(err, groupslice.ErrGroupGone):
+		return false, nil
+	case err != nil:
 		return false, storeError(id, err)
-	}
-	if !in {
+	case !in:
 		return false, nil
 	}
-	alive := false
+	exists := false
 	err = g.lookUp(ctx, []string{member}, func(_ string, r *record[*cachedUser]) bool {
-		alive = r != nil
+		exists = r != nil
 		return true
 	})
-	return alive, err
+	return exists, err
 }
 
 // withMember lists a user's groups from the cache.
@@ -175,11 +182,11 @@ func (g groups) byName(ctx context.Context, name string) ([]*record[*group], err
 			break
 		}
 		var live v1alpha1.ScimGroup
-		found, err := g.read(ctx, r.id(), &live)
+		exists, err := g.read(ctx, r.id(), &live)
 		if err != nil {
 			return nil, err
 		}
-		if ok, err = g.unnamed(ctx, g.ofGroups, found, &live); err != nil {
+		if ok, err = g.unnamed(ctx, g.ofGroups, exists, &live); err != nil {
 			return nil, err
 		}
 		ok = ok && names.Fold(live.Spec.DisplayName) == names.Fold(name)
@@ -192,11 +199,11 @@ func (g groups) byName(ctx context.Context, name string) ([]*record[*group], err
 	if err != nil {
 		return nil, err
 	}
-	g.groups.wrote(r)
+	g.groups.storeWrite(r)
 	return []*record[*group]{r}, nil
 }
 
-// test returns a function that tests an eq condition without decoding the group; nil if the
+// test returns a function that tests an eq condition without decoding the group, or nil if the
 // condition needs a decoded group.
 func (g groups) test(path, value string) func(*record[*group]) bool {
 	has := func(key string) func(*record[*group]) bool {

@@ -97,7 +97,7 @@ func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id stri
 				if r, err = d.userRecord(u); err != nil {
 					return err
 				}
-				d.users.wrote(r)
+				d.users.storeWrite(r)
 			}
 			tell(id, r)
 			return nil
@@ -226,7 +226,7 @@ func (g groups) apply(ctx context.Context, have *v1alpha1.ScimGroup, m membershi
 	}
 	changes := make([]groupslice.Change, 0, len(m.set))
 	for _, who := range slices.Sorted(maps.Keys(m.set)) {
-		changes = append(changes, groupslice.Change{User: who, In: m.set[who]})
+		changes = append(changes, groupslice.Change{User: who, Add: m.set[who]})
 	}
 	return g.store.Change(ctx, id, changes)
 }

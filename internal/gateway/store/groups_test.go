@@ -103,10 +103,10 @@ func TestOwnPool(t *testing.T) {
 		line   v1alpha1.GroupReference
 		want   bool
 	}{
-		"Unnamed":         {"No pool names the group.", v1alpha1.GroupReference{DisplayName: "Fraud"}, true},
-		"ByName":          {"A pool names it, in other case.", v1alpha1.GroupReference{DisplayName: "PAYMENTS"}, false},
-		"ByExternalID":    {"A pool names it by externalId.", v1alpha1.GroupReference{ExternalID: "x-Payments"}, false},
-		"OtherExternalID": {"An externalId is case-exact.", v1alpha1.GroupReference{ExternalID: "X-PAYMENTS"}, true},
+		"Unnamed":         {"A group that no pool names gets its own pool.", v1alpha1.GroupReference{DisplayName: "Fraud"}, true},
+		"ByName":          {"A group whose displayName a pool has in other case gets no own pool.", v1alpha1.GroupReference{DisplayName: "PAYMENTS"}, false},
+		"ByExternalID":    {"A group whose externalId a pool has gets no own pool.", v1alpha1.GroupReference{ExternalID: "x-Payments"}, false},
+		"OtherExternalID": {"A group whose externalId a pool has in other case gets its own pool.", v1alpha1.GroupReference{ExternalID: "X-PAYMENTS"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -352,8 +352,8 @@ func TestMembersAreReadOnlyIfAskedFor(t *testing.T) {
 	}
 }
 
-// TestPeoplesFields: the provider never changes suspend, which people set.
-func TestPeoplesFields(t *testing.T) {
+// TestSuspendStays: a PUT of the provider does not change suspend, which administrators set.
+func TestSuspendStays(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
 	id := createUser(t, d, "ada@example.test")
@@ -368,7 +368,7 @@ func TestPeoplesFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	if u := get(t, w, id, &v1alpha1.ScimUser{}); !u.Spec.Suspend || u.Spec.Title != "x" {
-		t.Errorf("a PUT must leave suspend: %+v", u.Spec)
+		t.Errorf("after a PUT the spec is %+v, want suspend and the title x", u.Spec)
 	}
 }
 

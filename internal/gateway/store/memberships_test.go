@@ -78,7 +78,7 @@ func TestMembershipsAreThoseOfValidSlices(t *testing.T) {
 				t.Fatal(err)
 			}
 			if rapid.Bool().Draw(t, "own") {
-				d.slices.wrote(r)
+				d.slices.storeWrite(r)
 			} else {
 				d.slices.watched(r)
 			}

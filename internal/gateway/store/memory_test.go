@@ -36,7 +36,7 @@ func TestMemoryOfAUser(t *testing.T) {
 			t.Fatal(err)
 		}
 		json += cap(r.value.resource.JSON)
-		d.users.wrote(r)
+		d.users.storeWrite(r)
 	}
 	perUser := int(heap()-before) / users
 	t.Logf("%d bytes a user, %d of them JSON", perUser, json/users)
@@ -101,7 +101,7 @@ func TestMemoryOfAMembership(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d.slices.wrote(r)
+			d.slices.storeWrite(r)
 		}
 	}
 	perMembership := int(heap()-before) / (users * groups)

@@ -40,7 +40,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 // until the watch delivered it. The table's lock protects it, except watched.
 type lag struct {
 	ahead   []ahead             // versions that the watch has not delivered yet, in the order in which they became known
-	seconds prometheus.Observer // nil: not observed
+	seconds prometheus.Observer // nil if nothing observes the lag
 	watched atomic.Int64        // when the watch last delivered an event, in Unix seconds
 }
 

@@ -36,7 +36,7 @@ func (o observing) wrote(object client.Object, err error) error {
 	}
 	r, err := o.directory.sliceRecord(s)
 	if err == nil && r != nil {
-		o.directory.slices.wrote(r)
+		o.directory.slices.storeWrite(r)
 	}
 	return err
 }

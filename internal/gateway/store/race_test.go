@@ -78,9 +78,9 @@ func TestTwoReplicasOneName(t *testing.T) {
 	w.oneNameEach(t)
 }
 
-// TestNamesUnderFire creates, renames and deletes users with few names on two replicas: no two
-// users ever have one name, and a user whose request succeeded has the name.
-func TestNamesUnderFire(t *testing.T) {
+// TestConcurrentNames creates, renames and deletes users with few names on two replicas: no two
+// users have one name, and a user whose request succeeded has the name.
+func TestConcurrentNames(t *testing.T) {
 	w := newWorld(t)
 	replicas := []*store.Directory{w.replica(t), w.replica(t)}
 	var wg sync.WaitGroup

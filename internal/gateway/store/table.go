@@ -61,8 +61,8 @@ func newTable[T any]() *table[T] {
 	}
 }
 
-// wrote stores the response to a write of this replica.
-func (t *table[T]) wrote(r *record[T]) {
+// storeWrite stores the response to a write of this replica.
+func (t *table[T]) storeWrite(r *record[T]) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, known := t.byID[r.id()]; !known && r.version <= t.seen {

@@ -32,38 +32,42 @@ func TestTable(t *testing.T) {
 		do     func(*table[string])
 		want   string
 	}{
-		"WriteThenItsEvent":   {"", func(t *table[string]) { t.wrote(rec("a", 5)); t.watched(rec("a", 5)) }, "a@5"},
-		"LateOldEvent":        {"An event from before the write must not undo it.", func(t *table[string]) { t.wrote(rec("a", 5)); t.watched(rec("a", 3)) }, "a@5"},
-		"LateAnswer":          {"The answer to a write may come after the event of a later one.", func(t *table[string]) { t.watched(rec("a", 7)); t.wrote(rec("a", 5)) }, "a@7"},
-		"AnswerAfterDeletion": {"The watch has passed the deletion.", func(t *table[string]) { t.watchedGone("a", 9, true); t.wrote(rec("a", 5)) }, ""},
-		"OwnDeletion":         {"Earlier events that arrive late must not bring it back.", func(t *table[string]) { t.watched(rec("a", 3)); t.removed("a", untilDeleted); t.watched(rec("a", 4)) }, ""},
-		"OwnDeletionDone": {"Once the watch says so the tombstone goes, and a restored object is seen.", func(t *table[string]) {
-			t.wrote(rec("a", 3))
+		"WriteThenItsEvent":   {"The event of this replica's own write changes nothing.", func(t *table[string]) { t.storeWrite(rec("a", 5)); t.watched(rec("a", 5)) }, "a@5"},
+		"LateOldEvent":        {"An event that is older than a write does not undo the write.", func(t *table[string]) { t.storeWrite(rec("a", 5)); t.watched(rec("a", 3)) }, "a@5"},
+		"LateAnswer":          {"The response to a write that comes after the event of a later write does not undo that one.", func(t *table[string]) { t.watched(rec("a", 7)); t.storeWrite(rec("a", 5)) }, "a@7"},
+		"AnswerAfterDeletion": {"The response to a write does not bring an object back whose deletion the watch has passed.", func(t *table[string]) { t.watchedGone("a", 9, true); t.storeWrite(rec("a", 5)) }, ""},
+		"OwnDeletion":         {"Late events from before this replica's deletion do not bring the object back.", func(t *table[string]) { t.watched(rec("a", 3)); t.removed("a", untilDeleted); t.watched(rec("a", 4)) }, ""},
+		"OwnDeletionDone": {"The DELETED event removes the tombstone, so that a restored object is seen.", func(t *table[string]) {
+			t.storeWrite(rec("a", 3))
 			t.removed("a", untilDeleted)
 			t.watchedGone("a", 5, true)
 			t.watched(rec("a", 8))
 		}, "a@8"},
-		"FinalizerStillWorks": {"An object that is being deleted gets status writes.", func(t *table[string]) {
+		"FinalizerStillWorks": {"A status write of an object that is being deleted does not bring it back.", func(t *table[string]) {
 			t.watched(rec("a", 3))
 			t.watchedGone("a", 4, false)
 			t.watchedGone("a", 5, false)
 			t.watchedGone("a", 6, true)
 		}, ""},
-		"RelistForgets":    {"", func(t *table[string]) { t.watched(rec("a", 3)); t.relisted([]*record[string]{rec("b", 4)}, 9) }, "b@4"},
-		"RelistIsBehind":   {"A write after the list was made stays.", func(t *table[string]) { t.wrote(rec("a", 12)); t.relisted([]*record[string]{rec("b", 4)}, 9) }, "a@12 b@4"},
-		"RelistAfterWrite": {"", func(t *table[string]) { t.wrote(rec("a", 12)); t.relisted([]*record[string]{rec("a", 4)}, 9) }, "a@12"},
-		"RelistClearsTombstones": {"", func(t *table[string]) {
+		"RelistForgets":    {"A list without an object removes it.", func(t *table[string]) { t.watched(rec("a", 3)); t.relisted([]*record[string]{rec("b", 4)}, 9) }, "b@4"},
+		"RelistIsBehind":   {"A write that is newer than a list stays after the list.", func(t *table[string]) { t.storeWrite(rec("a", 12)); t.relisted([]*record[string]{rec("b", 4)}, 9) }, "a@12 b@4"},
+		"RelistAfterWrite": {"A list with an older version of an object does not undo a write.", func(t *table[string]) { t.storeWrite(rec("a", 12)); t.relisted([]*record[string]{rec("a", 4)}, 9) }, "a@12"},
+		"RelistClearsTombstones": {"A list without an object removes its tombstone, so that a restored object is seen.", func(t *table[string]) {
 			t.watched(rec("a", 3))
 			t.removed("a", untilDeleted)
 			t.relisted(nil, 9)
 			t.watched(rec("a", 12))
 		}, "a@12"},
-		"RelistBeforeDeletion": {"A list that was made before the deletion must not bring it back.", func(t *table[string]) {
+		"RelistBeforeDeletion": {"A list from before the deletion does not bring the object back.", func(t *table[string]) {
 			t.watched(rec("a", 3))
 			t.removed("a", untilDeleted)
 			t.relisted([]*record[string]{rec("a", 3)}, 9)
 		}, ""},
-		"Order": {"", func(t *table[string]) { t.wrote(rec("ccc", 3)); t.wrote(rec("a", 1)); t.wrote(rec("bb", 2)) }, "a@1 bb@2 ccc@3"},
+		"Order": {"Records are in order of their keys.", func(t *table[string]) {
+			t.storeWrite(rec("ccc", 3))
+			t.storeWrite(rec("a", 1))
+			t.storeWrite(rec("bb", 2))
+		}, "a@1 bb@2 ccc@3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := newTable[string]()
@@ -77,9 +81,9 @@ func TestTable(t *testing.T) {
 
 func TestTableKeys(t *testing.T) {
 	table := newTable[string]()
-	table.wrote(rec("a", 1, "p:x", "u:ada"))
-	table.wrote(rec("bb", 2, "p:x", "u:bob"))
-	table.wrote(rec("a", 3, "p:y", "u:ada"))
+	table.storeWrite(rec("a", 1, "p:x", "u:ada"))
+	table.storeWrite(rec("bb", 2, "p:x", "u:bob"))
+	table.storeWrite(rec("a", 3, "p:y", "u:ada"))
 	for key, want := range map[string]string{"p:x": "bb@2", "p:y": "a@3", "u:ada": "a@3", "u:unknown": ""} {
 		if have := values(table.under(key)); have != want || table.count(key) != len(strings.Fields(want)) {
 			t.Errorf("under %s: %q, want %q", key, have, want)

@@ -87,7 +87,7 @@ func (u users) resource(have *v1alpha1.ScimUser) (*server.Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	u.users.wrote(r)
+	u.users.storeWrite(r)
 	return r.value.resource, nil
 }
 
@@ -214,7 +214,7 @@ func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Preco
 	}
 	if e.patch == nil {
 		if !awaitsPush(have) {
-			u.users.wrote(r)
+			u.users.storeWrite(r)
 			return r.value.resource, nil
 		}
 		e.patch = map[string]any{} // only the revision changes

@@ -112,7 +112,7 @@ func (u users) byName(ctx context.Context, name string) ([]*record[*cachedUser],
 	if err != nil {
 		return nil, err
 	}
-	u.users.wrote(r)
+	u.users.storeWrite(r)
 	return []*record[*cachedUser]{r}, nil
 }
 

@@ -179,14 +179,14 @@ func TestEncodedMark(t *testing.T) {
 func TestEdited(t *testing.T) {
 	const enterprise = `"` + scim.SchemaEnterpriseUser + `":`
 	for name, test := range map[string]struct{ reason, before, after, want string }{
-		"Equal":      {"What the server derives is not compared.", `{"schemas":["x"],"id":"1","meta":{},"groups":[{"value":"g"}],"emails":[{"value":"a"}]}`, `{"emails":[{"value":"a"}]}`, "null"},
-		"Changed":    {"", `{"userName":"a","title":"x"}`, `{"userName":"a","title":"y"}`, `{"title":"y"}`},
-		"Cleared":    {"", `{"userName":"a","title":"x"}`, `{"userName":"a"}`, `{"title":null}`},
-		"Boolean":    {"", `{"userName":"a"}`, `{"userName":"a","active":true}`, `{"active":true}`},
-		"WithinName": {"", `{"name":{"givenName":"A","middleName":"B"}}`, `{"name":{"givenName":"C"}}`, `{"name":{"givenName":"C","middleName":null}}`},
-		"WholeList":  {"", `{"emails":[{"value":"a"},{"value":"b"}]}`, `{"emails":[{"value":"b"}]}`, `{"emails":[{"value":"b"}]}`},
-		"Enterprise": {"The spec has the enterprise attributes beside the others.", `{` + enterprise + `{"department":"D","division":"V"}}`, `{` + enterprise + `{"department":"E"}}`, `{"department":"E","division":null}`},
-		"NoLonger":   {"An extension without attributes is absent.", `{` + enterprise + `{"department":"D"}}`, `{}`, `{"department":null}`},
+		"Equal":      {"Attributes that the server derives are not compared.", `{"schemas":["x"],"id":"1","meta":{},"groups":[{"value":"g"}],"emails":[{"value":"a"}]}`, `{"emails":[{"value":"a"}]}`, "null"},
+		"Changed":    {"A changed attribute has its new value in the patch.", `{"userName":"a","title":"x"}`, `{"userName":"a","title":"y"}`, `{"title":"y"}`},
+		"Cleared":    {"A removed attribute is null in the patch.", `{"userName":"a","title":"x"}`, `{"userName":"a"}`, `{"title":null}`},
+		"Boolean":    {"A boolean that was absent is in the patch.", `{"userName":"a"}`, `{"userName":"a","active":true}`, `{"active":true}`},
+		"WithinName": {"The sub-attributes of name are changed one by one.", `{"name":{"givenName":"A","middleName":"B"}}`, `{"name":{"givenName":"C"}}`, `{"name":{"givenName":"C","middleName":null}}`},
+		"WholeList":  {"A list is replaced as a whole.", `{"emails":[{"value":"a"},{"value":"b"}]}`, `{"emails":[{"value":"b"}]}`, `{"emails":[{"value":"b"}]}`},
+		"Enterprise": {"Attributes of the enterprise extension are changed beside the core attributes, as the spec has them.", `{` + enterprise + `{"department":"D","division":"V"}}`, `{` + enterprise + `{"department":"E"}}`, `{"department":"E","division":null}`},
+		"NoLonger":   {"Removing an extension removes each of its attributes.", `{` + enterprise + `{"department":"D"}}`, `{}`, `{"department":null}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			have, _ := json.Marshal(edited(object(t, test.before), object(t, test.after)).patch)

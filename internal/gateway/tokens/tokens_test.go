@@ -95,7 +95,7 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// TestCollector shows what an alert needs, and nothing that is as good as a token.
+// TestCollector: the metrics contain the data that alerts need, and no token.
 func TestCollector(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "one"), line("alpha", "name=alpha expires=2028-01-01T00:00:00Z")+line("beta", ""))

@@ -71,16 +71,16 @@ func TestWhoHasAName(t *testing.T) {
 		reason  string
 		objects []client.Object
 		wanted  string // by a new user
-		owner   string // who has it; empty: the new user gets it
+		owner   string // who has it; empty if the new user gets it
 	}{
-		"Free":       {reason: "No claim: the API server lets one be created.", wanted: "new@example.test"},
-		"Taken":      {reason: "An existing user has the name.", objects: []client.Object{ada, claimOf("ada@example.test", ada)}, wanted: "ada@example.test", owner: ada.Name},
-		"Folded":     {reason: "Names are compared without regard to case.", objects: []client.Object{ada, claimOf("ada@example.test", ada)}, wanted: "ADA@Example.test", owner: ada.Name},
-		"HolderGone": {reason: "The holder no longer exists.", objects: []client.Object{claimOf("ada@example.test", ada)}, wanted: "ada@example.test"},
-		"Restored":   {reason: "An object of the holder's name with another UID is another object.", objects: []client.Object{ada, claimOf("ada@example.test", restored)}, wanted: "ada@example.test"},
-		"Tombstone":  {reason: "A name is free from the moment of its user's deletion.", objects: []client.Object{deleted, claimOf("eve@example.test", deleted)}, wanted: "eve@example.test"},
-		"Former":     {reason: "The account still has the name from before the rename.", objects: []client.Object{renamed, claimOf("grace@example.test", renamed)}, wanted: "grace@example.test", owner: renamed.Name},
-		"Abandoned":  {reason: "A rename was stopped between its two writes, so its claim can be taken.", objects: []client.Object{abandoned, claimOf("clarke@example.test", abandoned)}, wanted: "clarke@example.test"},
+		"Free":       {reason: "A name without a claim gets one.", wanted: "new@example.test"},
+		"Taken":      {reason: "A claim of an existing user who has the name is refused to another user.", objects: []client.Object{ada, claimOf("ada@example.test", ada)}, wanted: "ada@example.test", owner: ada.Name},
+		"Folded":     {reason: "The claim of a name in other case is the same claim.", objects: []client.Object{ada, claimOf("ada@example.test", ada)}, wanted: "ADA@Example.test", owner: ada.Name},
+		"HolderGone": {reason: "A claim whose holder no longer exists is taken over.", objects: []client.Object{claimOf("ada@example.test", ada)}, wanted: "ada@example.test"},
+		"Restored":   {reason: "A claim is taken over if the object with the holder's name has another UID.", objects: []client.Object{ada, claimOf("ada@example.test", restored)}, wanted: "ada@example.test"},
+		"Tombstone":  {reason: "A claim of a deleted user is taken over at once.", objects: []client.Object{deleted, claimOf("eve@example.test", deleted)}, wanted: "eve@example.test"},
+		"Former":     {reason: "A claim of a renamed user is kept while the account still has the former name.", objects: []client.Object{renamed, claimOf("grace@example.test", renamed)}, wanted: "grace@example.test", owner: renamed.Name},
+		"Abandoned":  {reason: "A claim of a rename that stopped between its two writes is taken over.", objects: []client.Object{abandoned, claimOf("clarke@example.test", abandoned)}, wanted: "clarke@example.test"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			newcomer := user("new", tc.wanted, "")
@@ -115,10 +115,10 @@ func TestSweep(t *testing.T) {
 		objects []client.Object
 		want    bool
 	}{
-		"Needed":     {"Its holder has the name.", "ada@example.test", []client.Object{ada}, false},
-		"Former":     {"The account still has the name.", "former@example.test", []client.Object{ada}, false},
-		"Abandoned":  {"Its holder does not have the name.", "other@example.test", []client.Object{ada}, true},
-		"HolderGone": {"It has no holder.", "ada@example.test", nil, true},
+		"Needed":     {"A claim whose holder has the name is needed.", "ada@example.test", []client.Object{ada}, false},
+		"Former":     {"A claim is needed while its holder's account still has the name.", "former@example.test", []client.Object{ada}, false},
+		"Abandoned":  {"A claim whose holder does not have the name is not needed.", "other@example.test", []client.Object{ada}, true},
+		"HolderGone": {"A claim whose holder no longer exists is not needed.", "ada@example.test", nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			claim := claimOf(tc.claimed, ada)

@@ -67,11 +67,11 @@ func TestKstatusUnderstands(t *testing.T) {
 		want   status.Status
 		ready  metav1.ConditionStatus
 	}{
-		"AllTrue":   {"Every leaf True is Current.", []Leaf{True("A", v1alpha1.ReasonOwned, "")}, status.CurrentStatus, metav1.ConditionTrue},
-		"Progress":  {"What resolves by itself is InProgress.", []Leaf{Unknown("A", v1alpha1.ReasonPortalUnreachable, "")}, status.InProgressStatus, metav1.ConditionUnknown},
-		"Invalid":   {"What a person must change is Failed.", []Leaf{False("A", v1alpha1.ReasonInvalidFilter, "")}, status.FailedStatus, metav1.ConditionFalse},
-		"Waiting":   {"Waiting for a person is not a failure.", []Leaf{False("A", v1alpha1.ReasonLocalAccountExists, "")}, status.InProgressStatus, metav1.ConditionFalse},
-		"FirstRule": {"The first leaf that is not True speaks.", []Leaf{False("A", v1alpha1.ReasonNameTaken, ""), False("B", v1alpha1.ReasonProgressing, "")}, status.FailedStatus, metav1.ConditionFalse},
+		"AllTrue":   {"If every leaf is True, the status is Current.", []Leaf{True("A", v1alpha1.ReasonOwned, "")}, status.CurrentStatus, metav1.ConditionTrue},
+		"Progress":  {"A reason that resolves by itself is InProgress.", []Leaf{Unknown("A", v1alpha1.ReasonPortalUnreachable, "")}, status.InProgressStatus, metav1.ConditionUnknown},
+		"Invalid":   {"A reason that an administrator must resolve by a change is Failed.", []Leaf{False("A", v1alpha1.ReasonInvalidFilter, "")}, status.FailedStatus, metav1.ConditionFalse},
+		"Waiting":   {"A reason that waits for a decision is not Failed.", []Leaf{False("A", v1alpha1.ReasonLocalAccountExists, "")}, status.InProgressStatus, metav1.ConditionFalse},
+		"FirstRule": {"Ready has the reason of the first leaf that is not True.", []Leaf{False("A", v1alpha1.ReasonNameTaken, ""), False("B", v1alpha1.ReasonProgressing, "")}, status.FailedStatus, metav1.ConditionFalse},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -123,9 +123,9 @@ func TestOneConditionOfEachType(t *testing.T) {
 		want   string // reason of A and of Ready
 	}{
 		"FailsLater": {"A step that fails overrides an earlier success.", []Leaf{on(yes, "Synced"), on(unknown, "Progressing")}, "Progressing"},
-		"KeepsFalse": {"What a person must fix is not hidden by a later error.", []Leaf{on(no, "InvalidFilter"), on(unknown, "Progressing")}, "InvalidFilter"},
+		"KeepsFalse": {"A later error does not hide a reason that an administrator must resolve.", []Leaf{on(no, "InvalidFilter"), on(unknown, "Progressing")}, "InvalidFilter"},
 		"NotUndone":  {"A success does not override a failure.", []Leaf{on(no, "InvalidFilter"), on(yes, "Synced")}, "InvalidFilter"},
-		"LastOfSame": {"Of equally bad ones the last counts.", []Leaf{on(no, "GuardHeld"), on(no, "RefusedByPortal")}, "RefusedByPortal"},
+		"LastOfSame": {"Of two leaves of one class, the last one counts.", []Leaf{on(no, "GuardHeld"), on(no, "RefusedByPortal")}, "RefusedByPortal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			abnormal := []Leaf{True("Held", "GuardHeld", "1"), True("Held", "GuardHeld", "2"), True(v1alpha1.ConditionReady, "Ready", "")}

@@ -20,7 +20,7 @@ import (
 // call is the part of a Change for one slice. If the slice is split meanwhile, the call has several
 // parts.
 type call struct {
-	ctx  context.Context //nolint:containedctx // a lane makes the write on behalf of the call
+	ctx  context.Context //nolint:containedctx // a queue makes the write on behalf of the call
 	done chan struct{}
 
 	mu   sync.Mutex
@@ -54,12 +54,12 @@ func (p *part) finish(err error) {
 	}
 }
 
-// lane combines the changes of one slice: one write is in flight, and all changes that are queued
+// queue combines the changes of one slice: one write is in flight, and all parts that wait
 // meanwhile become the next write.
-type lane struct {
-	group  string
-	prefix uint16
-	queue  []*part
+type queue struct {
+	group   string
+	prefix  uint16
+	waiting []*part
 }
 
 // Change adds and removes the users that changes names. If it names a user twice, the last change
@@ -77,7 +77,7 @@ func (s *Store) Change(ctx context.Context, group string, changes []Change) erro
 }
 
 // bySlice divides changes by the slices that this process has cached or finds. So a large change
-// uses only a few lanes at a time, and other changes need not wait for all of it.
+// uses only a few queues at a time, and other changes need not wait for all of it.
 func (s *Store) bySlice(ctx context.Context, group string, changes []Change) ([][]Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Wait)
 	defer cancel()
@@ -122,7 +122,7 @@ func (s *Store) change(ctx context.Context, group string, changes []Change) erro
 	return c.err
 }
 
-// route divides parts by slice and appends them to the lanes of the slices, in their order. If it
+// route divides parts by slice and appends them to the queues of the slices, in their order. If it
 // returns an error, it has appended none.
 func (s *Store) route(ctx context.Context, group string, parts []*part) error {
 	type target struct {
@@ -155,13 +155,13 @@ func (s *Store) route(ctx context.Context, group string, parts []*part) error {
 	defer s.mu.Unlock()
 	for _, t := range targets {
 		name := Name(group, t.prefix)
-		l := s.lanes[name]
-		if l == nil {
-			l = &lane{group: group, prefix: t.prefix}
-			s.lanes[name] = l
-			go s.run(name, l)
+		q := s.queues[name]
+		if q == nil {
+			q = &queue{group: group, prefix: t.prefix}
+			s.queues[name] = q
+			go s.run(name, q)
 		}
-		l.queue = append(l.queue, t.part)
+		q.waiting = append(q.waiting, t.part)
 	}
 	return nil
 }
@@ -192,28 +192,28 @@ func (s *Store) locate(ctx context.Context, group string, place uint16, unknown 
 	return prefix, nil
 }
 
-// run works on a lane until it is empty. It waits for a slot first, so that changes that are queued
-// meanwhile are combined.
-func (s *Store) run(name string, l *lane) {
+// run works on a queue until it is empty. It waits for a slot first, so that the changes that are
+// queued meanwhile are combined.
+func (s *Store) run(name string, q *queue) {
 	s.slots <- struct{}{}
 	defer func() { <-s.slots }()
 	for {
 		s.mu.Lock()
-		batch := l.queue
-		l.queue = nil
+		batch := q.waiting
+		q.waiting = nil
 		if len(batch) == 0 {
-			delete(s.lanes, name)
+			delete(s.queues, name)
 			s.mu.Unlock()
 			return
 		}
 		s.mu.Unlock()
-		s.batch(l, batch)
+		s.batch(q, batch)
 	}
 }
 
 // batch stores the parts with one write and then splits the slice if it is too large. It is limited
 // by Wait, and continues when the first caller's context ends, because other callers wait too.
-func (s *Store) batch(l *lane, parts []*part) {
+func (s *Store) batch(q *queue, parts []*part) {
 	live := parts[:0:0]
 	for _, p := range parts {
 		if err := p.call.ctx.Err(); err != nil {
@@ -228,13 +228,13 @@ func (s *Store) batch(l *lane, parts []*part) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(live[0].call.ctx), s.options.Wait)
 	defer cancel()
 	limits := s.limits.after(len(merged(live)))
-	if k := s.store(ctx, l, live); k.size > limits.target || k.pending > limits.pending {
-		s.split(ctx, l.group, l.prefix, limits)
+	if k := s.store(ctx, q, live); k.size > limits.target || k.pending > limits.pending {
+		s.split(ctx, q.group, q.prefix, limits)
 	}
 }
 
 // store stores the parts and answers each. It returns what is known of the slice then.
-func (s *Store) store(ctx context.Context, l *lane, parts []*part) (after known) {
+func (s *Store) store(ctx context.Context, q *queue, parts []*part) (after known) {
 	fail := func(err error) known {
 		for _, p := range parts {
 			p.finish(err)
@@ -245,16 +245,16 @@ func (s *Store) store(ctx context.Context, l *lane, parts []*part) (after known)
 		if err := ctx.Err(); err != nil {
 			return fail(err)
 		}
-		k, err := s.known(ctx, l.group, l.prefix)
+		k, err := s.known(ctx, q.group, q.prefix)
 		if err != nil {
 			return fail(err)
 		}
-		if parts = s.divert(ctx, l.group, k, parts); len(parts) == 0 {
+		if parts = s.divert(ctx, q.group, k, parts); len(parts) == 0 {
 			return known{}
 		}
 		changes := merged(parts)
-		after, err := s.try(ctx, l.group, k, changes, attempt)
-		switch s.judge(ctx, l.group, k, changes, err) {
+		after, err := s.try(ctx, q.group, k, changes, attempt)
+		switch s.judge(ctx, q.group, k, changes, err) {
 		case stored:
 			fail(nil)
 			return after
@@ -267,7 +267,7 @@ func (s *Store) store(ctx context.Context, l *lane, parts []*part) (after known)
 				return fail(err)
 			}
 			for _, p := range parts { // so that a refused part does not fail the others
-				after = s.store(ctx, l, []*part{p})
+				after = s.store(ctx, q, []*part{p})
 			}
 			return after
 		case failed:
@@ -288,7 +288,7 @@ func (s *Store) known(ctx context.Context, group string, prefix uint16) (known, 
 	return s.learn(group, o), nil
 }
 
-// divert moves the changes that the slice k does not cover to other lanes, and returns the other
+// divert moves the changes that the slice k does not cover to other queues, and returns the other
 // changes.
 func (s *Store) divert(ctx context.Context, group string, k known, parts []*part) []*part {
 	var stay, move []*part
@@ -327,7 +327,7 @@ func merged(parts []*part) map[string]bool {
 	changes := map[string]bool{}
 	for _, p := range parts {
 		for _, c := range p.changes {
-			changes[c.User] = c.In
+			changes[c.User] = c.Add
 		}
 	}
 	return changes

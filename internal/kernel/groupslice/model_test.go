@@ -198,7 +198,7 @@ func (r *run) writer(ctx context.Context, id int, seed uint64, operations int) {
 			}
 			err := store.Change(ctx, groupID, changes)
 			for _, c := range changes {
-				r.recorder.add(id, c.User, observation{in: c.In}, call, err)
+				r.recorder.add(id, c.User, observation{in: c.Add}, call, err)
 			}
 		case 4, 5:
 			members := r.some(random, len(people))

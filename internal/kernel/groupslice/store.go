@@ -21,13 +21,13 @@ import (
 )
 
 var (
-	// ErrGroupGone is returned when the group does not exist or is deleted.
+	// ErrGroupGone is returned if the group does not exist or is being deleted.
 	ErrGroupGone = errors.New("the group does not exist")
-	// ErrIncomplete is returned when the group exists, but a slice of it does not: a restore is not
-	// complete, or a person deleted the slice.
+	// ErrIncomplete is returned if the group exists, but a slice of it does not: a restore is not
+	// complete, or an administrator deleted the slice.
 	ErrIncomplete = errors.New("a part of the group's members is missing: restore its ScimGroupSlices")
-	// ErrBusy is returned when a change waited too long for earlier ones. It may still take effect;
-	// repeating it is safe.
+	// ErrBusy is returned if a change was not stored within Options.Wait: other changes of the same
+	// slice came first, or the API server is slow. It may still take effect; repeating it is safe.
 	ErrBusy = errors.New("too many changes of this group at once: try again")
 )
 
@@ -35,20 +35,21 @@ const (
 	defaultWait = 5 * time.Second
 	// parallel is the maximum number of concurrent writes of one operation.
 	parallel = 12
-	// lanesMax is the maximum number of slices that are changed at a time.
-	lanesMax = 64
-	// sliceMany changes of a slice or more, in one write, rewrite it as a whole; it may have
-	// v1alpha1.SliceMax members then.
+	// queuesMax is the maximum number of slices that are changed at a time.
+	queuesMax = 64
+	// sliceMany is the smallest number of changes that rewrite a slice as a whole. Such a write
+	// splits the slice only above v1alpha1.SliceMax.
 	sliceMany = 16
-	// slicePending is the largest number of changes of a slice that are not in spec.members. A map
-	// entry costs the API server about ten times as much as a member does, at every write.
+	// slicePending is the largest number of entries of spec.changes after which a slice stays as it
+	// is. With more, the next write moves them into spec.members: an entry of a map costs the API
+	// server more than a line of the text, at every write of the slice.
 	slicePending = 32
 )
 
 // Change adds one user to a group or removes one.
 type Change struct {
 	User string // SCIM id
-	In   bool
+	Add  bool   // false removes the user
 }
 
 // Options of a Store. The zero value works.
@@ -57,13 +58,15 @@ type Options struct {
 	Clock      func() time.Time // default time.Now
 	// Revision returns the revision after old; the default is max(old + 1, Unix ms).
 	Revision func(old int64) int64
-	// Annotations returns the annotations of a write, such as the request id in ctx. A patch that
-	// combines the changes of several callers gets those of the first.
+	// Annotations returns the annotations of a write, such as the request id in ctx. A write that
+	// combines the changes of several callers gets the annotations of the first caller. Delete does
+	// not call it.
 	Annotations func(ctx context.Context, revision int64) map[string]string
-	// Hook is for tests. It is called before and after each write. If it returns an error, the
-	// operation ends there, like after a crash.
+	// Hook is for tests. It is called before and after each write, except for Delete. If it returns
+	// an error, the operation ends there, as after a crash.
 	Hook func(ctx context.Context, s Step) error
-	// Wait limits how long Change waits for one slice, 5 s by default; then it returns ErrBusy.
+	// Wait is the maximum time for which Change waits for one slice; the default is 5 s. After it,
+	// Change returns ErrBusy.
 	Wait time.Duration
 }
 
@@ -84,12 +87,13 @@ type Store struct {
 	layout    layout
 	recent    recent
 
-	mu    sync.Mutex
-	lanes map[string]*lane // by slice
-	slots chan struct{}    // one for each lane that may write
+	mu     sync.Mutex
+	queues map[string]*queue // by the name of the slice
+	slots  chan struct{}     // one for each queue that may write
 }
 
-// NewStore returns a Store. The client must not read from a cache, and should not limit its rate.
+// NewStore returns a Store of the groups in a namespace. The client must read live, not from a
+// cache, and should have no rate limit of its own.
 func NewStore(c client.Client, namespace string, o Options) *Store {
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -107,12 +111,13 @@ func NewStore(c client.Client, namespace string, o Options) *Store {
 			many: sliceMany, bulk: v1alpha1.SliceMax, pending: slicePending,
 		},
 		jitter: rand.N[time.Duration],
-		lanes:  map[string]*lane{}, slots: make(chan struct{}, lanesMax),
+		queues: map[string]*queue{}, slots: make(chan struct{}, queuesMax),
 	}
 }
 
-// Create writes the slices of a new group. The ScimGroup is created afterwards, so that a group
-// that can be found has all of its members. It writes at most 2n/128 slices for n members, or one.
+// Create writes the slices of a new group. The caller creates the ScimGroup afterwards, so that a
+// group that can be found has all of its members. For n random ids, Create writes at most
+// max(1, 2n/v1alpha1.SliceTarget) slices.
 func (s *Store) Create(ctx context.Context, group string, members []string) error {
 	leaves, err := s.limits.partition(0, 0, slices.Collect(maps.Keys(set(members))))
 	if err != nil {
@@ -120,8 +125,7 @@ func (s *Store) Create(ctx context.Context, group string, members []string) erro
 	}
 	revision := s.options.Revision(0)
 	return s.each(ctx, len(leaves), func(ctx context.Context, i int) error {
-		l := leaves[len(leaves)-1-i]
-		return s.create(ctx, s.object(ctx, group, l, v1alpha1.ScimGroupSliceSpec{Revision: revision}))
+		return s.create(ctx, s.object(ctx, group, leaves[i], v1alpha1.ScimGroupSliceSpec{Revision: revision}))
 	})
 }
 
@@ -136,18 +140,18 @@ func (s *Store) Delete(ctx context.Context, group string) error {
 	return nil
 }
 
-// object returns a new slice for a leaf. The fields of its spec that a leaf does not have come from
-// like.
-func (s *Store) object(ctx context.Context, group string, l leaf, like v1alpha1.ScimGroupSliceSpec) *v1alpha1.ScimGroupSlice {
-	like.Bits = l.bits
-	like.SetMembers(l.users)
+// object returns a new slice with the bits and the users of a leaf. Its spec has the other fields
+// of base.
+func (s *Store) object(ctx context.Context, group string, l leaf, base v1alpha1.ScimGroupSliceSpec) *v1alpha1.ScimGroupSlice {
+	base.Bits = l.bits
+	base.SetMembers(l.users)
 	return &v1alpha1.ScimGroupSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: s.namespace, Name: Name(group, l.prefix),
 			Labels:      map[string]string{v1alpha1.LabelGroup: group},
-			Annotations: s.annotations(ctx, like.Revision),
+			Annotations: s.annotations(ctx, base.Revision),
 		},
-		Spec: like,
+		Spec: base,
 	}
 }
 
@@ -165,15 +169,15 @@ func (s *Store) create(ctx context.Context, o *v1alpha1.ScimGroupSlice) error {
 	})
 }
 
-// update writes a slice at its resourceVersion.
+// update replaces a slice at its resourceVersion, and stores the API server's response in o.
 func (s *Store) update(ctx context.Context, o *v1alpha1.ScimGroupSlice) error {
 	return s.write(ctx, "update", o.Name, func() error {
 		return s.client.Update(ctx, o, client.FieldOwner(s.options.FieldOwner))
 	})
 }
 
-// patch sends a patch. If it has no resourceVersion, the API server itself retries it on a
-// conflict.
+// patch sends a patch and stores the API server's response in o. If the patch has no
+// resourceVersion, the API server repeats it on a conflict.
 func (s *Store) patch(ctx context.Context, verb string, o client.Object, p client.Patch) error {
 	return s.write(ctx, verb, o.GetName(), func() error {
 		return s.client.Patch(ctx, o, p, client.FieldOwner(s.options.FieldOwner))
@@ -216,9 +220,9 @@ func (s *Store) each(ctx context.Context, n int, do func(ctx context.Context, i 
 	return g.Wait()
 }
 
-// revision returns a revision that is higher than old, which this process saw at the time seen. It
-// adds the time since then, so that a replica whose clock is behind continues from the revisions of
-// the other replicas.
+// revision returns a revision that is higher than old, which this process read at the time seen.
+// The time since then is added: if this replica's clock is behind, its revisions still grow with
+// time, as those of the other replicas do.
 func (s *Store) revision(old int64, seen time.Time) int64 {
 	return s.options.Revision(old + max(0, s.options.Clock().Sub(seen).Milliseconds()))
 }

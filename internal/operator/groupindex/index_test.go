@@ -34,8 +34,8 @@ func some(list []string) *rapid.Generator[[]string] {
 	return rapid.SliceOfNDistinct(rapid.SampledFrom(list), 0, len(list), rapid.ID[string])
 }
 
-// Whatever comes in whatever order, the index says what the slices say, and its changes name
-// exactly who joined or left.
+// TestIndexFollowsSlices: for random sequences of events, the index has the members of the slices,
+// and its changes name the users who joined or left.
 func TestIndexFollowsSlices(t *testing.T) {
 	users := []string{"0000-a", "0001-b", "4000-c", "8000-d", "c000-e", "ffff-f"}
 	rapid.Check(t, func(t *rapid.T) {
@@ -159,8 +159,8 @@ func TestGroupsOfAUser(t *testing.T) {
 	}
 }
 
-// The index of 100,000 users in 20 groups each has to be cheap: bytes for each membership, with the
-// members' map of the slice that the cache keeps anyway.
+// BenchmarkMemory reports the bytes that a membership takes in the index, with 100,000 users in 20
+// groups each.
 func BenchmarkMemory(b *testing.B) {
 	const users, groups, per = 100_000, 2000, 20
 	ids := make([]string, users)
@@ -197,7 +197,9 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-func TestAReplacementIsUnderWayUntilAllSlicesAreOfItsRound(t *testing.T) {
+// TestReplacementsComplete: a replacement of all members is complete when all slices have its
+// round.
+func TestReplacementsComplete(t *testing.T) {
 	x := New()
 	group := func(round int64) {
 		x.Put(&v1alpha1.ScimGroup{ObjectMeta: metav1.ObjectMeta{Name: "g"}, Spec: v1alpha1.ScimGroupSpec{DisplayName: "g", Round: round}})

@@ -67,9 +67,9 @@ type Line struct {
 // Resolve returns the groups that the lines mean. A line is resolved once: as long as the group
 // that it was resolved to lives, the line means that group, also if the group or another one is
 // renamed. The caller replaces its pins by the returned ones.
-func Resolve(lines []v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Lookup, f Facts) (resolved []Line, now []v1alpha1.PinnedGroup) {
+func Resolve(lines []v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, groups Lookup, f Facts) (resolved []Line, now []v1alpha1.PinnedGroup) {
 	for _, ref := range lines {
-		line, pin := resolve(ref, pins, look, f)
+		line, pin := resolve(ref, pins, groups, f)
 		resolved = append(resolved, line)
 		if pin.Group != "" {
 			now = append(now, pin)
@@ -78,15 +78,15 @@ func Resolve(lines []v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look 
 	return resolved, now
 }
 
-func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Lookup, f Facts) (Line, v1alpha1.PinnedGroup) {
+func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, groups Lookup, f Facts) (Line, v1alpha1.PinnedGroup) {
 	line, pin := Line{GroupReference: ref}, v1alpha1.PinnedGroup{GroupReference: ref}
 	before := pinned(pins, ref)
 	if before != nil {
 		pin.Group, pin.Deleted = before.Group, before.Deleted
-	} else if _, found := look.Group(ref.ID); ref.ID != "" && found {
+	} else if _, found := groups.Group(ref.ID); ref.ID != "" && found {
 		pin.Group = ref.ID
 	}
-	g, found := look.Group(pin.Group)
+	g, found := groups.Group(pin.Group)
 	than := f.older(g)
 	if found && than == 0 {
 		pin.Deleted = g.Deleted // dropping a deletion restores the group
@@ -100,7 +100,7 @@ func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Look
 		}
 		return line, pin
 	}
-	line.Groups = candidates(ref, look)
+	line.Groups = candidates(ref, groups)
 	accepted := intersection(line.Groups, f.Accepted)
 	// If the provider deleted the group, the pin has Deleted. Otherwise only the object of the
 	// group was removed, and may be restored.
@@ -132,12 +132,12 @@ func intersection(a, b []string) []string {
 }
 
 // candidates returns the ids of the living groups that match the line.
-func candidates(ref v1alpha1.GroupReference, look Lookup) []string {
+func candidates(ref v1alpha1.GroupReference, groups Lookup) []string {
 	switch {
 	case ref.DisplayName != "":
-		return look.WithDisplayName(ref.DisplayName)
+		return groups.WithDisplayName(ref.DisplayName)
 	case ref.ExternalID != "":
-		return look.WithExternalID(ref.ExternalID)
+		return groups.WithExternalID(ref.ExternalID)
 	}
 	return nil // an id always means the same group
 }
@@ -197,7 +197,7 @@ func pinned(pins []v1alpha1.PinnedGroup, ref v1alpha1.GroupReference) *v1alpha1.
 
 // Declares reports whether the pool is declared by an administrator and one of its lines means or
 // matches the group. fills is true if a line is resolved to the group.
-func Declares(p *v1alpha1.AgentPool, g Group, look Lookup) (declares, fills bool) {
+func Declares(p *v1alpha1.AgentPool, g Group, groups Lookup) (declares, fills bool) {
 	if !p.DeletionTimestamp.IsZero() || p.OwnPoolOf() != "" {
 		return false, false
 	}
@@ -210,7 +210,7 @@ func Declares(p *v1alpha1.AgentPool, g Group, look Lookup) (declares, fills bool
 		case pin == nil || pin.Deleted:
 			declares = true
 		default:
-			if _, found := look.Group(pin.Group); !found {
+			if _, found := groups.Group(pin.Group); !found {
 				declares = true
 			}
 		}
@@ -219,8 +219,8 @@ func Declares(p *v1alpha1.AgentPool, g Group, look Lookup) (declares, fills bool
 }
 
 // Concerns reports whether the change of a group can affect the pool.
-func (c Change) Concerns(p *v1alpha1.AgentPool, look Lookup) bool {
-	now, _ := look.Group(c.Group)
+func (c Change) Concerns(p *v1alpha1.AgentPool, groups Lookup) bool {
+	now, _ := groups.Group(c.Group)
 	for _, ref := range p.Spec.Groups {
 		if pin := pinOf(p, ref); ref.ID == c.Group || pin != nil && pin.Group == c.Group || matches(ref, now) || matches(ref, c.Was) {
 			return true
@@ -232,12 +232,12 @@ func (c Change) Concerns(p *v1alpha1.AgentPool, look Lookup) bool {
 // WithPortalName returns the pool with its name in the portal as the displayName: for a group's own
 // pool that is the group's name. ok is false for the own pool of a group that is not in the index,
 // because its name is not known.
-func WithPortalName(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bool) {
+func WithPortalName(pool *v1alpha1.AgentPool, groups Lookup) (_ *v1alpha1.AgentPool, ok bool) {
 	own := pool.OwnPoolOf()
 	if own == "" {
 		return pool, true
 	}
-	g, found := look.Group(own)
+	g, found := groups.Group(own)
 	if !found || g.Deleted {
 		return pool, false
 	}
@@ -248,10 +248,10 @@ func WithPortalName(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPoo
 
 // Names returns a function for claims.Registry.Names. For a pool it returns the name of
 // WithPortalName.
-func Names(look Lookup) func(client.Object) []string {
+func Names(groups Lookup) func(client.Object) []string {
 	return func(o client.Object) []string {
 		if pool, ok := o.(*v1alpha1.AgentPool); ok {
-			o, _ = WithPortalName(pool, look)
+			o, _ = WithPortalName(pool, groups)
 		}
 		return claims.Names(o)
 	}
@@ -260,13 +260,13 @@ func Names(look Lookup) func(client.Object) []string {
 // AffectedGroups returns the ids of the groups that a change of the pool can affect: the groups
 // that its lines are pinned to or could mean, and the group with the pool's name, if this is its
 // own pool.
-func AffectedGroups(p *v1alpha1.AgentPool, look Lookup) []string {
+func AffectedGroups(p *v1alpha1.AgentPool, groups Lookup) []string {
 	out := []string{p.Name}
 	for _, ref := range p.Spec.Groups {
 		if ref.ID != "" {
 			out = append(out, ref.ID)
 		}
-		out = append(out, candidates(ref, look)...)
+		out = append(out, candidates(ref, groups)...)
 	}
 	for _, pin := range p.Status.Groups {
 		out = append(out, pin.Group)

@@ -49,28 +49,28 @@ func TestResolve(t *testing.T) {
 		now    []v1alpha1.PinnedGroup
 	}{
 		"ByName": {
-			reason: "A name is compared without regard to case, and the group is pinned.",
+			reason: "A line with a name matches the group without regard to case and is pinned to it.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "PAYMENTS")},
 			lines:  []v1alpha1.GroupReference{payments},
 			want:   []Line{{payments, Resolved, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"ByExternalID": {
-			reason: "An externalId is case-exact.",
+			reason: "A line with an externalId matches the group with exactly this externalId.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{byExternalID("X-g1"), byExternalID("x-g1")},
 			want:   []Line{{byExternalID("X-g1"), NotFound, nil, ""}, {byExternalID("x-g1"), Resolved, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(byExternalID("x-g1"), "g1")},
 		},
 		"ByID": {
-			reason: "An id means that group.",
+			reason: "A line with an id means the group with this id.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{byID("g1"), byID("g2")},
 			want:   []Line{{byID("g1"), Resolved, []string{"g1"}, ""}, {byID("g2"), NotFound, nil, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(byID("g1"), "g1")},
 		},
 		"OlderStays": {
-			reason: "A group from an older backup keeps its line, whether it says that the provider deleted it or not.",
+			reason: "A group from an older backup keeps its line, also if the backup says that the provider deleted the group.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments", deleted), scimGroup("g2", "Sales")},
 			lines:  []v1alpha1.GroupReference{payments, byName("Sales")},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1"), pin(byName("Sales"), "g2")},
@@ -82,7 +82,7 @@ func TestResolve(t *testing.T) {
 			now: []v1alpha1.PinnedGroup{pin(payments, "g1"), pin(byName("Sales"), "g2")},
 		},
 		"OlderOfADeletedGroup": {
-			reason: "A backup of before the deletion does not bring a deleted group back under its line.",
+			reason: "A backup from before the deletion does not bring a deleted group back under its line.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{byExternalID("x")},
 			pins:   []v1alpha1.PinnedGroup{{GroupReference: byExternalID("x"), Group: "g1", Deleted: true}},
@@ -91,14 +91,14 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{{GroupReference: byExternalID("x"), Group: "g1", Deleted: true}},
 		},
 		"OthersWork": {
-			reason: "A line that no group matches delays no other.",
+			reason: "A line that no group matches does not delay other lines.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{byName("Unknown"), payments},
 			want:   []Line{{byName("Unknown"), NotFound, nil, ""}, {payments, Resolved, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"Renamed": {
-			reason: "A rename at the provider keeps the membership, and another group that takes the name fills nothing.",
+			reason: "A line stays with a group that the provider renames; another group that gets the name fills no pool.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Billing"), scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
@@ -107,14 +107,14 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"WrittenAgain": {
-			reason: "A person takes the line out, which drops its pin, and writes it again: it means the group that has the name now.",
+			reason: "A line that an administrator removes and writes again loses its pin: it means the group that has the name now.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Billing"), scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			want:   []Line{{payments, Resolved, []string{"g2"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
 		},
 		"OtherSpelling": {
-			reason: "Case is ignored: a person who changes only the spelling of the name writes the same line, which keeps its pin.",
+			reason: "A line whose name changes only in case is the same line and keeps its pin.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Billing"), scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{byName("PAYMENTS")},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
@@ -123,7 +123,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(byName("PAYMENTS"), "g1")},
 		},
 		"OtherSpellingAfterDeletion": {
-			reason: "Another spelling is no decision about another group.",
+			reason: "A change of case in a line is no decision about another group.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{byName("PAYMENTS")},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
@@ -132,19 +132,19 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{gone(pin(byName("PAYMENTS"), "g1"))},
 		},
 		"OtherExternalID": {
-			reason: "The case of an externalId is significant: another spelling is another line.",
+			reason: "A line whose externalId changes in case is another line.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Billing")},
 			lines:  []v1alpha1.GroupReference{byExternalID("X-g1")},
 			pins:   []v1alpha1.PinnedGroup{pin(byExternalID("x-g1"), "g1")},
 			want:   []Line{{byExternalID("X-g1"), NotFound, nil, ""}},
 		},
 		"LineLeft": {
-			reason: "A pin goes with its line.",
+			reason: "A pin is removed together with its line.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"Deleted": {
-			reason: "A group that the provider deleted fills nothing; that it was this one is remembered.",
+			reason: "A group that the provider deleted fills no pool; the pin records which group it was.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments", deleted)},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
@@ -152,7 +152,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
 		},
 		"Again": {
-			reason: "After the group is deleted, a new one with that name is resolved again.",
+			reason: "After the deletion of the pinned group, the line is resolved to a new group with the name.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments", deleted), scimGroup("g2", "payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
@@ -160,14 +160,14 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
 		},
 		"Vanished": {
-			reason: "A group whose object is gone keeps its pin until another one has the name.",
+			reason: "A group whose object disappeared keeps its pin until another group has the name.",
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
 			want:   []Line{{payments, NotFound, nil, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"VanishedAndNameTaken": {
-			reason: "The provider did not delete the group, so the other one that has its old name needs a decision: the objects may be deleted one after the other, or come back.",
+			reason: "If the pinned group's object disappeared without a deletion by the provider, another group with its name needs a decision: the objects may come back.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
@@ -175,7 +175,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"ManagersAgain": {
-			reason: "Another group fills a pool of managers only by a person's decision.",
+			reason: "Another group fills a pool with ROLE_MANAGER only after a decision.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
@@ -184,7 +184,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
 		},
 		"ManagersAccepted": {
-			reason: "The decision names the group.",
+			reason: "The annotation accept-groups resolves the line to the group that it names.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
@@ -193,7 +193,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
 		},
 		"ManagersFirst": {
-			reason: "A line that was never resolved was written by a person who may grant.",
+			reason: "A line that was never resolved needs no decision: its author had the right to grant.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			facts:  Facts{Manager: true},
@@ -201,7 +201,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"Lost": {
-			reason: "Where the pool was in force and its pins are lost, a name is not enough; an id is.",
+			reason: "If a pool that was provisioned has lost its pins, a line with a name needs a decision and a line with an id does not.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments"), scimGroup("g2", "Sales")},
 			lines:  []v1alpha1.GroupReference{payments, byID("g2")},
 			facts:  Facts{Lost: true},
@@ -209,7 +209,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(byID("g2"), "g2")},
 		},
 		"LostAccepted": {
-			reason: "A person decides which group was meant.",
+			reason: "The annotation accept-groups resolves a line of a pool that has lost its pins.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			facts:  Facts{Lost: true, Accepted: []string{"g1"}},
@@ -217,7 +217,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"LostAndKnown": {
-			reason: "The portal's record has the pin: the renamed group fills the pool, and the one that took its name does not.",
+			reason: "The portal's record has the pin: the renamed group fills the pool, and the group that has its former name does not.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Billing"), scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
@@ -226,7 +226,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"LostAndNotThere": {
-			reason: "The group may be restored after the pool, so the one that has its name needs a decision.",
+			reason: "The pinned group may be restored after the pool, so another group with its name needs a decision.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
@@ -235,7 +235,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"LostAndDeleted": {
-			reason: "The provider deleted the group, so the next one of the name fills the pool.",
+			reason: "After a deletion by the provider, the next group with the name fills the pool.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
@@ -244,7 +244,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
 		},
 		"DeletionDropped": {
-			reason: "A restored group is the one that the line meant.",
+			reason: "A group whose deletion was dropped keeps its line.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
@@ -253,7 +253,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"Ambiguous": {
-			reason: "Two groups with one externalId fill nothing until a person decides.",
+			reason: "Two groups with one externalId fill no pool until an administrator decides.",
 			groups: []*v1alpha1.ScimGroup{
 				scimGroup("g1", "A", func(s *v1alpha1.ScimGroupSpec) { s.ExternalID = "x" }), scimGroup("g2", "B", func(s *v1alpha1.ScimGroupSpec) { s.ExternalID = "x" }),
 			},
@@ -261,7 +261,7 @@ func TestResolve(t *testing.T) {
 			want:  []Line{{byExternalID("x"), Ambiguous, []string{"g1", "g2"}, ""}},
 		},
 		"AmbiguousAccepted": {
-			reason: "The decision names one of them.",
+			reason: "The annotation accept-groups chooses one of two groups with one externalId.",
 			groups: []*v1alpha1.ScimGroup{
 				scimGroup("g1", "A", func(s *v1alpha1.ScimGroupSpec) { s.ExternalID = "x" }), scimGroup("g2", "B", func(s *v1alpha1.ScimGroupSpec) { s.ExternalID = "x" }),
 			},

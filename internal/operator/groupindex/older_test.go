@@ -28,23 +28,23 @@ func TestOlder(t *testing.T) {
 		deleted  bool
 		want     int64
 	}{
-		"NoRecord":     {"A portal that was lost knows of nothing newer, and so does one that never saw the group.", Group{Whole: true, Revision: 5}, 0, false, 0},
-		"Same":         {"The group is as the portal saw it.", Group{Whole: true, Revision: 5}, 5, false, 0},
-		"Pushed":       {"A push is newer, whatever it changed.", Group{Whole: true, Revision: 9}, 5, false, 0},
-		"Backup":       {"The objects are from before what the portal saw.", Group{Whole: true, Revision: 4}, 5, false, 5},
-		"NotWhole":     {"Slices that were not restored yet may be newer; until then the group changes nothing.", Group{Revision: 4}, 5, false, 5},
-		"OneMember":    {"A change of one member after that leaves the others as in the backup.", Group{Whole: true, Revision: 9, Replaced: 2, Round: 2, OlderThan: 5, OlderRound: 2}, 5, false, 5},
-		"AllMembers":   {"All members were replaced since.", Group{Whole: true, Revision: 9, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 5, false, 0},
-		"Recorded":     {"The portal has seen that, and the status does not say so yet.", Group{Whole: true, Revision: 9, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 9, false, 0},
-		"PartOfAll":    {"A replacement of all members has not reached every slice.", Group{Whole: true, Revision: 9, Replaced: 2, Round: 3, OlderThan: 5, OlderRound: 2}, 5, false, 5},
-		"NewerExport":  {"A newer export was restored over the older one.", Group{Whole: true, Revision: 5, OlderThan: 5}, 5, false, 0},
-		"Again":        {"An even older backup was restored after the push of all members.", Group{Whole: true, Revision: 3, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 9, false, 9},
-		"Accepted":     {"A person decided that the backup counts.", Group{Whole: true, Revision: 4, OlderThan: 5, Accepted: 5}, 5, false, 0},
-		"AcceptedOnce": {"The decision was about another revision.", Group{Whole: true, Revision: 4, Accepted: 5}, 7, false, 7},
-		"PortalLost":   {"What was found to be older stays so when the portal is lost as well.", Group{Whole: true, Revision: 4, OlderThan: 5}, 0, false, 5},
-		"Deletion":     {"The deletion was interrupted after its slices were deleted; it is carried out to its end.", Group{Deleted: true, Revision: 1}, 8, true, 0},
-		"NotRecorded":  {"The portal has recorded no deletion, so a backup has it.", Group{Deleted: true, Revision: 1}, 8, false, 8},
-		"DeletedSince": {"The provider deleted the group after the backup: it does not return with it.", Group{Whole: true, Revision: 4}, 5, true, 5},
+		"NoRecord":     {"A group is not older if the portal has no record of it.", Group{Whole: true, Revision: 5}, 0, false, 0},
+		"Same":         {"A group at the revision that the portal recorded is not older.", Group{Whole: true, Revision: 5}, 5, false, 0},
+		"Pushed":       {"A group at a newer revision than the portal recorded is not older.", Group{Whole: true, Revision: 9}, 5, false, 0},
+		"Backup":       {"A group at an older revision than the portal recorded is from a backup.", Group{Whole: true, Revision: 4}, 5, false, 5},
+		"NotWhole":     {"A group with a lower revision is older also while a slice is missing, which may be newer.", Group{Revision: 4}, 5, false, 5},
+		"OneMember":    {"A change of one member after the restore does not resolve BackupOlder: the other members are those of the backup.", Group{Whole: true, Revision: 9, Replaced: 2, Round: 2, OlderThan: 5, OlderRound: 2}, 5, false, 5},
+		"AllMembers":   {"A replacement of all members after the restore resolves BackupOlder.", Group{Whole: true, Revision: 9, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 5, false, 0},
+		"Recorded":     {"BackupOlder is also resolved if the portal recorded the replacement and the status is behind.", Group{Whole: true, Revision: 9, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 9, false, 0},
+		"PartOfAll":    {"A replacement that has not reached every slice does not resolve BackupOlder.", Group{Whole: true, Revision: 9, Replaced: 2, Round: 3, OlderThan: 5, OlderRound: 2}, 5, false, 5},
+		"NewerExport":  {"A newer export that is restored over the older one resolves BackupOlder.", Group{Whole: true, Revision: 5, OlderThan: 5}, 5, false, 0},
+		"Again":        {"An even older backup that is restored after the replacement is older again.", Group{Whole: true, Revision: 3, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 9, false, 9},
+		"Accepted":     {"The annotation accept-backup resolves BackupOlder.", Group{Whole: true, Revision: 4, OlderThan: 5, Accepted: 5}, 5, false, 0},
+		"AcceptedOnce": {"The annotation accept-backup does not count for another revision than the one that it names.", Group{Whole: true, Revision: 4, Accepted: 5}, 7, false, 7},
+		"PortalLost":   {"A group that the status calls older stays older when the portal's record is lost.", Group{Whole: true, Revision: 4, OlderThan: 5}, 0, false, 5},
+		"Deletion":     {"A deletion that the portal recorded continues, although its slices are deleted and the revision is lower.", Group{Deleted: true, Revision: 1}, 8, true, 0},
+		"NotRecorded":  {"A deletion that the portal has not recorded is from a backup.", Group{Deleted: true, Revision: 1}, 8, false, 8},
+		"DeletedSince": {"A group that the provider deleted after the backup is older: it does not return with the backup.", Group{Whole: true, Revision: 4}, 5, true, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Older(tc.group, recorded{revisions: map[string]int64{"": tc.recorded}, deleted: tc.deleted}); got != tc.want {
@@ -77,20 +77,20 @@ func TestRevisions(t *testing.T) {
 		changes []bool // All of each
 		version int64  // by how much it grows
 	}{
-		{"Slices come before the group, and its own revision counts too.", func() { x.PutSlice(part(0, 4)); x.PutSlice(part(0x8000, 6)); x.Put(group(5, 0)) },
+		{"The revision of a group is the highest one of its slices and its object, which may come after them.", func() { x.PutSlice(part(0, 4)); x.PutSlice(part(0x8000, 6)); x.Put(group(5, 0)) },
 			Group{Whole: true, Revision: 6}, []bool{false, false, true}, 2},
 		{"A push that changes no member is a change, and costs no new snapshot of all pools.", func() { x.PutSlice(part(0, 9)) },
 			Group{Whole: true, Revision: 9}, []bool{false}, 0},
-		{"The same again is none.", func() { x.PutSlice(part(0, 9)) }, Group{Whole: true, Revision: 9}, nil, 0},
-		{"A restored etcd has older objects, and all that depends on the group is decided again.", func() { x.PutSlice(part(0, 3)) },
+		{"An object that comes again without a change is no change of the group.", func() { x.PutSlice(part(0, 9)) }, Group{Whole: true, Revision: 9}, nil, 0},
+		{"Older objects, as after a restore of etcd, are a change of the group.", func() { x.PutSlice(part(0, 3)) },
 			Group{Whole: true, Revision: 6}, []bool{true}, 1},
-		{"A replacement is one when all slices have its round.", func() {
+		{"A replacement counts once all slices have its round.", func() {
 			s := part(0, 9)
 			s.Spec.Round = 2
 			x.PutSlice(s)
 		}, Group{Whole: true, Revision: 9, Round: 2}, []bool{false}, 0},
-		{"Back.", func() { x.PutSlice(part(0, 3)) }, Group{Whole: true, Revision: 6}, []bool{true}, 1},
-		{"What the status remembers is a change.", func() { x.Put(group(5, 9)) }, Group{Whole: true, Revision: 6, OlderThan: 9}, []bool{true}, 1},
+		{"The group is at its former revision again.", func() { x.PutSlice(part(0, 3)) }, Group{Whole: true, Revision: 6}, []bool{true}, 1},
+		{"A change of olderThan in the status is a change of the group.", func() { x.Put(group(5, 9)) }, Group{Whole: true, Revision: 6, OlderThan: 9}, []bool{true}, 1},
 		{"A group with a slice missing is not whole.", func() { x.DropSlice(part(0, 3)) }, Group{Revision: 6, OlderThan: 9}, []bool{true}, 1},
 	} {
 		before := x.Version()

@@ -72,12 +72,12 @@ func TestResolve(t *testing.T) {
 			want: []Line{{UserName: "bob", State: Absent}},
 		},
 		"Renamed": {
-			reason: "The line means the same user under the new name.",
+			reason: "After a rename of the user, the line means the same user.",
 			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"1": "robert"},
 			want: []Line{{UserName: "bob", State: Renamed, ID: "1"}}, now: []v1alpha1.PinnedMember{pin("bob", "1")},
 		},
 		"RenamedAndNewUserOfTheName": {
-			reason: "Another user who gets the name gets nothing by the line.",
+			reason: "Another user who gets the former name of a renamed user gets nothing by the line.",
 			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"1": "robert", "2": "bob"},
 			want: []Line{{UserName: "bob", State: Renamed, ID: "1"}}, now: []v1alpha1.PinnedMember{pin("bob", "1")},
 		},
@@ -88,12 +88,12 @@ func TestResolve(t *testing.T) {
 			now:  []v1alpha1.PinnedMember{pin("bob", "1"), pin("eve", "2")},
 		},
 		"LineFollowsTheRename": {
-			reason: "A person writes the new name in Git: the line is another one, and means the user who has that name.",
+			reason: "A line whose name is changed in Git is another line: it means the user who has the new name.",
 			lines:  lines("robert"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"1": "robert", "2": "bob"},
 			want: []Line{{UserName: "robert", ID: "1"}}, now: []v1alpha1.PinnedMember{pin("robert", "1")},
 		},
 		"Deleted": {
-			reason: "Nothing needs a decision while no user has the name, and the pin stays.",
+			reason: "After the user's deletion, the pin stays, and no decision is needed while no user has the name.",
 			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, tombs: []string{"1"},
 			want: []Line{{UserName: "bob", State: Absent}}, now: gone("bob", "1", v1alpha1.MemberDeleted),
 		},
@@ -103,37 +103,37 @@ func TestResolve(t *testing.T) {
 			want: []Line{{UserName: "bob", State: Absent}}, now: gone("bob", "1", v1alpha1.MemberDeleted),
 		},
 		"DeletedAndNewUserOfTheName": {
-			reason: "Another user who gets the name of a deleted user waits for a person, also a user who is in the pool by a group.",
+			reason: "Another user who gets the name of a deleted user waits for a decision, also if a group puts that user into the pool.",
 			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberDeleted), users: map[string]string{"2": "bob"}, facts: Facts{In: in("2")},
 			want: []Line{{UserName: "bob", State: Changed, ID: "2", Former: "1"}}, now: gone("bob", "1", v1alpha1.MemberDeleted),
 		},
 		"Missing": {
-			reason: "The ScimUser disappeared, and the provider did not delete the user: a restore may bring it back.",
+			reason: "If the ScimUser disappeared without a deletion by the provider, the pin stays: a restore may bring it back.",
 			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")},
 			want: []Line{{UserName: "bob", State: Absent}}, now: gone("bob", "1", v1alpha1.MemberMissing),
 		},
 		"MissingAndPushedAgain": {
-			reason: "The user who has the name has adopted the account, which is in the pool.",
+			reason: "A user with the name who was pushed again has the line, because the account that the user adopted is in the pool.",
 			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberMissing), users: map[string]string{"2": "bob"}, facts: Facts{In: in("2")},
 			want: []Line{{UserName: "bob", ID: "2"}}, now: []v1alpha1.PinnedMember{pin("bob", "2")},
 		},
 		"MissingAndNewUserOfTheName": {
-			reason: "A user who has the name, and is not in the pool, waits for a person.",
+			reason: "A user with the name of a missing user who is not in the pool waits for a decision.",
 			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberMissing), users: map[string]string{"2": "bob"},
 			want: []Line{{UserName: "bob", State: Changed, ID: "2", Former: "1"}}, now: gone("bob", "1", v1alpha1.MemberMissing),
 		},
 		"Accepted": {
-			reason: "A person accepted that user.",
+			reason: "The annotation accept-members resolves the line to the user that it names.",
 			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberDeleted), users: map[string]string{"2": "bob"}, facts: Facts{Accepted: []string{"2"}},
 			want: []Line{{UserName: "bob", ID: "2"}}, now: []v1alpha1.PinnedMember{pin("bob", "2")},
 		},
 		"AcceptedAnother": {
-			reason: "The decision was about another user than the one who has the name now.",
+			reason: "The annotation accept-members does not count for another user than the one that it names.",
 			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"3": "bob"}, facts: Facts{Accepted: []string{"2"}},
 			want: []Line{{UserName: "bob", State: Changed, ID: "3", Former: "1"}}, now: gone("bob", "1", v1alpha1.MemberMissing),
 		},
 		"Returns": {
-			reason: "The deletion was dropped: the user has the line again, although another user has the name now.",
+			reason: "A user whose deletion was dropped has the line again, although another user has the name now.",
 			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberDeleted), users: map[string]string{"1": "robert", "2": "bob"}, facts: Facts{Accepted: []string{"2"}},
 			want: []Line{{UserName: "bob", State: Renamed, ID: "1"}}, now: []v1alpha1.PinnedMember{pin("bob", "1")},
 		},
@@ -143,31 +143,31 @@ func TestResolve(t *testing.T) {
 			want: []Line{{UserName: "BOB", State: Renamed, ID: "1"}}, now: []v1alpha1.PinnedMember{pin("BOB", "1")},
 		},
 		"Removed": {
-			reason: "The pin goes with the line. Written again, the line is resolved again.",
+			reason: "A pin is removed together with its line; a line that is written again is resolved again.",
 			pins:   []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"1": "robert", "2": "bob"},
 		},
 		"LostAndIn": {
-			reason: "No pin is left, and the user who has the name is in the pool in the portal: a restore asks nothing.",
+			reason: "If the pin is lost and the user with the name is in the pool in the portal, the line needs no decision.",
 			lines:  lines("bob"), users: map[string]string{"1": "bob"}, facts: Facts{Lost: true, In: in("1")},
 			want: []Line{{UserName: "bob", ID: "1"}}, now: []v1alpha1.PinnedMember{pin("bob", "1")},
 		},
 		"LostAndNotIn": {
-			reason: "No pin is left, and the user who has the name is not in the pool: the line may have meant another one.",
+			reason: "If the pin is lost and the user with the name is not in the pool, the line needs a decision: it may have meant another user.",
 			lines:  lines("bob"), users: map[string]string{"2": "bob"}, facts: Facts{Lost: true, In: in("1")},
 			want: []Line{{UserName: "bob", State: Changed, ID: "2"}},
 		},
 		"LostAndAccepted": {
-			reason: "A person decides about it.",
+			reason: "The annotation accept-members resolves a line whose pin is lost.",
 			lines:  lines("bob"), users: map[string]string{"2": "bob"}, facts: Facts{Lost: true, In: in(), Accepted: []string{"2"}},
 			want: []Line{{UserName: "bob", ID: "2"}}, now: []v1alpha1.PinnedMember{pin("bob", "2")},
 		},
 		"LostAndFoundInThePortal": {
-			reason: "The portal's pin counts like the status.",
+			reason: "A pin in the portal counts if the status has none.",
 			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"1": "robert", "2": "bob"}, facts: Facts{Lost: true, In: in()},
 			want: []Line{{UserName: "bob", State: Renamed, ID: "1"}}, now: []v1alpha1.PinnedMember{pin("bob", "1")},
 		},
 		"StatusBeforePortal": {
-			reason: "Of two pins of one line the first counts, which is the one of the status.",
+			reason: "If the status and the portal have different pins of a line, the pin of the status counts.",
 			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "2"), pin("bob", "1")}, users: map[string]string{"1": "robert", "2": "bob"},
 			want: []Line{{UserName: "bob", ID: "2"}}, now: []v1alpha1.PinnedMember{pin("bob", "2")},
 		},
@@ -207,14 +207,14 @@ func TestDeclaredBy(t *testing.T) {
 		record *portalapi.Pool
 		want   Declared
 	}{
-		"Plain":      {"Without ROLE_MANAGER the name decides.", nil, nil, nil, byName},
-		"OtherRole":  {"Other roles change nothing.", []v1alpha1.Role{"ROLE_IGNORE_QUOTA"}, nil, &portalapi.Pool{Roles: []string{"ROLE_IGNORE_QUOTA"}}, byName},
-		"Gains":      {"The pool is about to grant the role.", []v1alpha1.Role{manager}, nil, nil, byID},
-		"Has":        {"The pool declares the role and grants it.", []v1alpha1.Role{manager}, []v1alpha1.Role{manager}, record(), byID},
-		"Loses":      {"The loss of the role is held, or in progress.", nil, []v1alpha1.Role{manager}, record(), byID},
-		"StatusLost": {"The portal grants the role, and the status does not say so.", nil, nil, record(), byID},
-		"Missing":    {"A user who has the name of a missing one and is in the pool stays.", []v1alpha1.Role{manager}, nil, nil, Declared{IDs: []string{"1"}, Open: []string{"Bob", "eve"}}},
-		"Drift":      {"A role that our writes did not grant is taken away, and makes no manager of the pool's members.", nil, nil, record(portalapi.RoleManager), byName},
+		"Plain":      {"In a pool without ROLE_MANAGER, a line means the user who has the name.", nil, nil, nil, byName},
+		"OtherRole":  {"In a pool with another role, a line means the user who has the name.", []v1alpha1.Role{"ROLE_IGNORE_QUOTA"}, nil, &portalapi.Pool{Roles: []string{"ROLE_IGNORE_QUOTA"}}, byName},
+		"Gains":      {"In a pool that is about to grant ROLE_MANAGER, a line means its pinned user.", []v1alpha1.Role{manager}, nil, nil, byID},
+		"Has":        {"In a pool that grants ROLE_MANAGER, a line means its pinned user.", []v1alpha1.Role{manager}, []v1alpha1.Role{manager}, record(), byID},
+		"Loses":      {"In a pool that is about to lose ROLE_MANAGER, a line means its pinned user.", nil, []v1alpha1.Role{manager}, record(), byID},
+		"StatusLost": {"In a pool to which the portal grants ROLE_MANAGER, a line means its pinned user, also if the status does not have the role.", nil, nil, record(), byID},
+		"Missing":    {"A user who has the name of a missing user and is in the pool stays.", []v1alpha1.Role{manager}, nil, nil, Declared{IDs: []string{"1"}, Open: []string{"Bob", "eve"}}},
+		"Drift":      {"A role without a grant does not count: it is removed and makes no member of the pool a manager.", nil, nil, record(portalapi.RoleManager), byName},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool := &v1alpha1.AgentPool{
@@ -238,12 +238,12 @@ func TestSettled(t *testing.T) {
 		observed int64
 		want     bool
 	}{
-		"Resolved":     {"The pins are about this generation.", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: lines("bob")}, 2, true},
-		"NewLines":     {"A line may be new.", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: lines("bob")}, 1, false},
-		"NoLines":      {"Without lines no user is in the pool by them.", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}}, 1, true},
-		"NamesDecide":  {"Without ROLE_MANAGER nothing is resolved.", v1alpha1.AgentPoolSpec{Members: lines("bob")}, 1, true},
-		"StatusLost":   {"What the lines meant is not known.", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: lines("bob")}, 0, false},
-		"NamesAndLost": {"Names need no status.", v1alpha1.AgentPoolSpec{Members: lines("bob")}, 0, true},
+		"Resolved":     {"Lines are settled if their pins are of the current generation.", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: lines("bob")}, 2, true},
+		"NewLines":     {"Lines are not settled after a change of the spec: a line may be new.", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: lines("bob")}, 1, false},
+		"NoLines":      {"A pool without lines is settled.", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}}, 1, true},
+		"NamesDecide":  {"A pool without ROLE_MANAGER is settled: names decide.", v1alpha1.AgentPoolSpec{Members: lines("bob")}, 1, true},
+		"StatusLost":   {"Lines are not settled if the status is lost.", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: lines("bob")}, 0, false},
+		"NamesAndLost": {"A pool without ROLE_MANAGER is settled without a status.", v1alpha1.AgentPoolSpec{Members: lines("bob")}, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Generation: 2}, Spec: tc.spec, Status: v1alpha1.AgentPoolStatus{ObservedGeneration: tc.observed}}

@@ -22,10 +22,10 @@ func TestRenewCount(t *testing.T) {
 		again             time.Duration
 	}{
 		"Loading": {"A count that is not complete is not shown.", false, true, 2, time.Hour, 1, 200 * time.Millisecond},
-		"Same":    {"Nothing changed.", true, true, 1, time.Hour, 1, 0},
-		"Early":   {"By itself it is written twice a minute at most.", true, false, 2, 10 * time.Second, 1, 20 * time.Second},
-		"Late":    {"Then it is due.", true, false, 2, 30 * time.Second, 2, 0},
-		"Along":   {"With another change it costs nothing.", true, true, 2, time.Second, 2, 0},
+		"Same":    {"A count that has not changed is not written.", true, true, 1, time.Hour, 1, 0},
+		"Early":   {"A count that changes alone is written at most twice a minute.", true, false, 2, 10 * time.Second, 1, 20 * time.Second},
+		"Late":    {"A count that changes alone is written half a minute after the last write.", true, false, 2, 30 * time.Second, 2, 0},
+		"Along":   {"A count is written together with any other change of the status.", true, true, 2, time.Second, 2, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var c pass.Counts

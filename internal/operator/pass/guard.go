@@ -21,7 +21,7 @@ type Guarded struct {
 	Do      func(context.Context) error                   // carries it out
 	Mark    func(context.Context, removals.Outcome) error // marks at the portal's record what became of it
 	Held    string                                        // what follows while it is held; appended to the message
-	Dropped string                                        // what does not change after a person dropped it; empty: the next step follows
+	Dropped string                                        // what does not change after the removal was dropped; if empty, the next step follows
 }
 
 // Guarded carries the removal out if the guard or a person allows it, and otherwise ends the pass:

@@ -49,8 +49,8 @@ type Step func(context.Context) Outcome
 type Outcome struct {
 	Leaves   []conditions.Leaf // parts of the object's state, in order
 	Abnormal []conditions.Leaf // conditions that are present only while True
-	After    time.Duration     // when to reconcile again at the latest; 0: an event triggers the next pass
-	Err      error             // not nil: try again with growing pauses
+	After    time.Duration     // maximum time until the next pass; 0 if only an event triggers it
+	Err      error             // if not nil, the pass is repeated with growing pauses
 	Refused  bool              // the portal refused a call, or did not answer it
 
 	ends, quiet bool
@@ -71,7 +71,7 @@ func Wait(after time.Duration, leaves ...conditions.Leaf) Outcome {
 func Warn(abnormal conditions.Leaf) Outcome { return Outcome{Abnormal: []conditions.Leaf{abnormal}} }
 
 // Quiet ends the pass without a report: there is nothing new to say. The next one comes after the
-// pause at the latest; 0: an event triggers it.
+// pause at the latest, or after an event if the pause is 0.
 func Quiet(after time.Duration) Outcome { return Outcome{After: after, ends: true, quiet: true} }
 
 // Ends reports whether no further step follows.
@@ -127,7 +127,7 @@ type Pass struct {
 	Last   Step                             // runs after the steps, unless nothing is reported; nil if there is none
 	Fill   func()                           // fills the object's status, but for its conditions
 	Count  func(writing bool) time.Duration // renews a count in the status, and returns the pause after which to do so again; nil if there is none
-	Resync time.Duration                    // when to reconcile again where no outcome says so; 0: after an event
+	Resync time.Duration                    // time until the next pass if no outcome has a pause; 0 if only an event triggers it
 
 	engine *Engine
 }

@@ -68,20 +68,20 @@ func TestRun(t *testing.T) {
 		want   ctrl.Result
 		fails  string
 	}{
-		"All":         {reason: "Steps follow one another, and what they say is reported.", steps: []pass.Outcome{pass.Next(resolved), pass.Next()}, ran: 2, says: "True Ready"},
-		"Stop":        {reason: "The first that ends the pass is the last.", steps: []pass.Outcome{pass.Stop(deleting), pass.Next(resolved)}, ran: 1, says: "Unknown Deleting"},
-		"Wait":        {reason: "A pass that waits says for how long.", steps: []pass.Outcome{pass.Wait(time.Second, deleting)}, ran: 1, says: "Unknown Deleting", want: ctrl.Result{RequeueAfter: time.Second}},
-		"Soonest":     {reason: "The shortest pause of all steps counts.", steps: []pass.Outcome{pass.Next(resolved).Within(time.Minute), pass.Next().Within(time.Second), pass.Next().Within(time.Hour)}, ran: 3, says: "True Ready", want: ctrl.Result{RequeueAfter: time.Second}},
-		"Resync":      {reason: "A kind that resyncs does so where no step is sooner.", steps: []pass.Outcome{pass.Next(resolved)}, resync: time.Minute, ran: 1, says: "True Ready", want: ctrl.Result{RequeueAfter: time.Minute}},
-		"LongerPause": {reason: "A pause that a step asks for wins, also if it is longer: the portal said when.", steps: []pass.Outcome{pass.Wait(time.Hour, deleting)}, resync: time.Minute, ran: 1, says: "Unknown Deleting", want: ctrl.Result{RequeueAfter: time.Hour}},
-		"Continued":   {reason: "A refusal that does not concern the next step is reported all the same.", steps: []pass.Outcome{pass.Stop(deleting).Continue(), pass.Next()}, ran: 2, says: "Unknown Deleting"},
-		"Quiet":       {reason: "Where there is nothing new to say the status stays.", steps: []pass.Outcome{pass.Next(resolved), pass.Quiet(time.Second)}, last: true, ran: 2, want: ctrl.Result{RequeueAfter: time.Second}},
+		"All":         {reason: "Steps run in order, and the conditions of all of them are reported.", steps: []pass.Outcome{pass.Next(resolved), pass.Next()}, ran: 2, says: "True Ready"},
+		"Stop":        {reason: "No step runs after a step that ends the pass.", steps: []pass.Outcome{pass.Stop(deleting), pass.Next(resolved)}, ran: 1, says: "Unknown Deleting"},
+		"Wait":        {reason: "A pass that waits is repeated after its pause.", steps: []pass.Outcome{pass.Wait(time.Second, deleting)}, ran: 1, says: "Unknown Deleting", want: ctrl.Result{RequeueAfter: time.Second}},
+		"Soonest":     {reason: "A pass is repeated after the shortest pause of its steps.", steps: []pass.Outcome{pass.Next(resolved).Within(time.Minute), pass.Next().Within(time.Second), pass.Next().Within(time.Hour)}, ran: 3, says: "True Ready", want: ctrl.Result{RequeueAfter: time.Second}},
+		"Resync":      {reason: "A kind with a resync interval is repeated after it, if no step has a shorter pause.", steps: []pass.Outcome{pass.Next(resolved)}, resync: time.Minute, ran: 1, says: "True Ready", want: ctrl.Result{RequeueAfter: time.Minute}},
+		"LongerPause": {reason: "A step's pause replaces the resync interval, also if it is longer: the portal named the time.", steps: []pass.Outcome{pass.Wait(time.Hour, deleting)}, resync: time.Minute, ran: 1, says: "Unknown Deleting", want: ctrl.Result{RequeueAfter: time.Hour}},
+		"Continued":   {reason: "A refusal that does not stop the next step is reported.", steps: []pass.Outcome{pass.Stop(deleting).Continue(), pass.Next()}, ran: 2, says: "Unknown Deleting"},
+		"Quiet":       {reason: "A quiet pass does not change the status.", steps: []pass.Outcome{pass.Next(resolved), pass.Quiet(time.Second)}, last: true, ran: 2, want: ctrl.Result{RequeueAfter: time.Second}},
 		"Last":        {reason: "The last step runs although an earlier one ended the pass.", steps: []pass.Outcome{pass.Stop(resolved)}, last: true, ran: 2, says: "True Ready"},
-		"Failure":     {reason: "A failure is reported, and tried again with growing pauses.", steps: []pass.Outcome{pass.Next(resolved).Within(time.Second)}, retry: failed, ran: 2, says: "Unknown Progressing", fails: "no route"},
-		"Conflict":    {reason: "Another client wrote: no report, no log, only the next pass.", steps: []pass.Outcome{pass.Next(resolved)}, retry: conflict, last: true, ran: 2, want: ctrl.Result{RequeueAfter: pass.ConflictPause}},
-		"NotWritten":  {reason: "A status that was not written is tried again.", steps: []pass.Outcome{pass.Wait(time.Second, deleting)}, write: failed, ran: 1, fails: "write the status: no route"},
-		"BothFail":    {reason: "Neither of two errors hides the other.", retry: errors.New("first"), write: failed, ran: 1, fails: "first"},
-		"Gone":        {reason: "An object that is gone needs no status.", steps: []pass.Outcome{pass.Stop(resolved)}, write: gone, ran: 1},
+		"Failure":     {reason: "A failure is reported, and the pass is repeated with growing pauses.", steps: []pass.Outcome{pass.Next(resolved).Within(time.Second)}, retry: failed, ran: 2, says: "Unknown Progressing", fails: "no route"},
+		"Conflict":    {reason: "After a conflict with another client's write, the next pass follows without a report or a log line.", steps: []pass.Outcome{pass.Next(resolved)}, retry: conflict, last: true, ran: 2, want: ctrl.Result{RequeueAfter: pass.ConflictPause}},
+		"NotWritten":  {reason: "A pass whose status could not be written is repeated.", steps: []pass.Outcome{pass.Wait(time.Second, deleting)}, write: failed, ran: 1, fails: "write the status: no route"},
+		"BothFail":    {reason: "If a step and the write of the status fail, both errors are returned.", retry: errors.New("first"), write: failed, ran: 1, fails: "first"},
+		"Gone":        {reason: "The status of an object that no longer exists is not written.", steps: []pass.Outcome{pass.Stop(resolved)}, write: gone, ran: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := group()

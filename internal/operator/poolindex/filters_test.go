@@ -42,12 +42,12 @@ func TestFiltered(t *testing.T) {
 		after  state
 	}{
 		"Same": {
-			reason: "A user that is the same costs nothing.",
+			reason: "The filter is not evaluated again for a user who has not changed.",
 			change: func(*poolindex.Index) *v1alpha1.ScimUser { return as(nil) },
 			filter: payments, before: state{Last: true, Known: true}, after: state{Match: true, Last: true, Known: true},
 		},
 		"StatusOnly": {
-			reason: "A write of the status changes no attribute.",
+			reason: "The filter is not evaluated again after a write of the user's status.",
 			change: func(x *poolindex.Index) *v1alpha1.ScimUser {
 				u := as(func(u *v1alpha1.ScimUser) { u.ResourceVersion, u.Status.UserName = "9", "ada" })
 				x.Observe(u)
@@ -56,7 +56,7 @@ func TestFiltered(t *testing.T) {
 			filter: payments, before: state{Last: true, Known: true}, after: state{Match: true, Last: true, Known: true},
 		},
 		"ChangedUser": {
-			reason: "A push is asked about again.",
+			reason: "The filter is evaluated again after a push of the user.",
 			change: func(x *poolindex.Index) *v1alpha1.ScimUser {
 				u := as(func(u *v1alpha1.ScimUser) { u.Generation, u.Spec.Revision, u.Spec.Title = 4, 8, "Sales" })
 				x.Observe(u)
@@ -65,14 +65,14 @@ func TestFiltered(t *testing.T) {
 			filter: payments, after: state{Asked: true, Known: true},
 		},
 		"ChangedBeforeItsEvent": {
-			reason: "A pass that reads the change before its event was handled asks too, and its answer does not count for the former state.",
+			reason: "A pass that reads the change before its event was handled evaluates the filter, and its result does not count for the former state.",
 			change: func(*poolindex.Index) *v1alpha1.ScimUser {
 				return as(func(u *v1alpha1.ScimUser) { u.Generation, u.Spec.Revision, u.Spec.Title = 4, 8, "Sales" })
 			},
 			filter: payments, before: state{Last: true, Known: true}, after: state{Asked: true},
 		},
 		"SlowPass": {
-			reason: "What a pass finds about the state before the change counts for no later pass.",
+			reason: "The result of a pass over the state before the change does not count for a later pass.",
 			change: func(x *poolindex.Index) *v1alpha1.ScimUser {
 				x.Observe(as(func(u *v1alpha1.ScimUser) { u.Generation, u.Spec.Revision, u.Spec.Title = 4, 8, "Sales" }))
 				return as(nil)
@@ -80,7 +80,7 @@ func TestFiltered(t *testing.T) {
 			filter: payments, after: state{Match: true},
 		},
 		"RestoredInPlace": {
-			reason: "A restored etcd can have the generation of another content.",
+			reason: "The filter is evaluated again if another object has the same generation, as after a restore of etcd.",
 			change: func(x *poolindex.Index) *v1alpha1.ScimUser {
 				u := as(func(u *v1alpha1.ScimUser) { u.Spec.Revision, u.Spec.Title = 5, "Sales" })
 				x.Observe(u)
@@ -89,12 +89,12 @@ func TestFiltered(t *testing.T) {
 			filter: payments, after: state{Asked: true, Known: true},
 		},
 		"ChangedFilter": {
-			reason: "Another filter has answers of its own.",
+			reason: "The results of the former filter do not count for a changed filter.",
 			change: func(*poolindex.Index) *v1alpha1.ScimUser { return as(nil) },
 			filter: sales, after: state{Asked: true, Known: true},
 		},
 		"DeletedUser": {
-			reason: "A user that is gone has no answer, and one that is created again is another one.",
+			reason: "A deleted user has no result, and a user who is created again is another user.",
 			change: func(x *poolindex.Index) *v1alpha1.ScimUser {
 				x.Vanished("ada")
 				u := as(func(u *v1alpha1.ScimUser) { u.UID, u.Spec.Title = "another", "Sales" })

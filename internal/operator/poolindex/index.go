@@ -153,7 +153,7 @@ func (x *Index) Subscribe(f func(pools []string)) {
 }
 
 type compiled struct {
-	filter *memberFilter // nil: there is none
+	filter *memberFilter // or nil if there is none
 	err    error
 }
 

@@ -64,7 +64,7 @@ func TestWithoutAgentPool(t *testing.T) {
 	}
 }
 
-func TestWhatAUserHasWithoutAnAgentPool(t *testing.T) {
+func TestAccessThrough(t *testing.T) {
 	m := portal()
 	snapshot, err := poolindex.New(agentPools{agentPool("ruled"), agentPool("restored")}, "company", groupindex.New()).Snapshot(t.Context(), m)
 	if err != nil {
@@ -76,13 +76,13 @@ func TestWhatAUserHasWithoutAnAgentPool(t *testing.T) {
 		gone   []string
 		roles  []access.Grant
 	}{
-		"RuledPools": {"An AgentPool says what they give.", []string{"default", "ruled"}, nil, []access.Grant{{Role: "ROLE_A", From: []string{"ruled"}}}},
+		"RuledPools": {"A pool with an AgentPool gives its roles, and its owner is not gone.", []string{"default", "ruled"}, nil, []access.Grant{{Role: "ROLE_A", From: []string{"ruled"}}}},
 		"OwnerGone": {
-			"It still gives what its owner granted, and another pool may give the same.", []string{"default", "gone", "ruled"}, []string{"gone"},
+			"A pool whose AgentPool is gone still gives the roles that its owner granted, also if another pool gives the same role.", []string{"default", "gone", "ruled"}, []string{"gone"},
 			[]access.Grant{{Role: "ROLE_A", From: []string{"gone", "ruled"}}, {Role: "ROLE_C", From: []string{"gone"}}},
 		},
-		"NotAdoptedYet":   {"Its AgentPool exists and takes it over soon.", []string{"default", "restored"}, nil, []access.Grant{{Role: "ROLE_B", From: []string{"restored"}}}},
-		"MadeInThePortal": {"People decide in the portal what it gives.", []string{"default", "portals"}, nil, []access.Grant{{Role: "ROLE_D", From: []string{"Made in the portal"}}}},
+		"NotAdoptedYet":   {"The owner of a pool whose AgentPool was restored is not gone: the AgentPool takes the pool over soon.", []string{"default", "restored"}, nil, []access.Grant{{Role: "ROLE_B", From: []string{"restored"}}}},
+		"MadeInThePortal": {"A pool that was created in the portal gives its roles and has no owner that is gone.", []string{"default", "portals"}, nil, []access.Grant{{Role: "ROLE_D", From: []string{"Made in the portal"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gone, roles := snapshot.AccessThrough(tc.in)

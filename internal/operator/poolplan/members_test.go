@@ -33,12 +33,12 @@ func TestMemberChangesAfterARestore(t *testing.T) {
 		later  int
 	}{
 		"Owned":         {"A user who is not wanted in the pool leaves it.", portalapi.Owner{UID: "uid", Name: id, Binding: "b", Revision: 2}, nil, true, 0},
-		"Restored":      {"So does a user who has not adopted the account yet: or a decision about them would be forgotten.", portalapi.Owner{UID: "before", Name: id, Binding: "b", Revision: 2}, nil, true, 0},
-		"OlderBackup":   {"What an older backup says counts for nothing.", portalapi.Owner{UID: "before", Name: id, Binding: "b", Revision: 3}, nil, false, 0},
-		"OtherOperator": {"The account of another operator's user is not theirs.", portalapi.Owner{UID: "before", Name: id, Binding: "other", Revision: 2}, nil, false, 0},
-		"Suspended": {"Of a suspended user nothing is written, and it is not forgotten that they are to leave.",
+		"Restored":      {"A user who has not adopted the account yet leaves the pool too: otherwise a decision about the user would be lost.", portalapi.Owner{UID: "before", Name: id, Binding: "b", Revision: 2}, nil, true, 0},
+		"OlderBackup":   {"A user from an older backup neither joins nor leaves.", portalapi.Owner{UID: "before", Name: id, Binding: "b", Revision: 3}, nil, false, 0},
+		"OtherOperator": {"The account of another operator's user does not leave the pool.", portalapi.Owner{UID: "before", Name: id, Binding: "other", Revision: 2}, nil, false, 0},
+		"Suspended": {"The account of a suspended user is not written, but the user still counts as leaving.",
 			portalapi.Owner{UID: "uid", Name: id, Binding: "b", Revision: 2}, func(s *v1alpha1.ScimUserSpec) { s.Suspend = true }, false, 1},
-		"Gone": {"A user who is gone may be pushed again.", portalapi.Owner{UID: "before", Name: "another id", Binding: "b", Revision: 2}, nil, false, 1},
+		"Gone": {"The account of a user whose object is gone does not leave yet: the user may be pushed again.", portalapi.Owner{UID: "before", Name: "another id", Binding: "b", Revision: 2}, nil, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: id, UID: "uid"}, Spec: v1alpha1.ScimUserSpec{UserName: "ada@example.test", Revision: 2}}

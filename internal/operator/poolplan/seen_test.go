@@ -28,20 +28,20 @@ func TestOlderGroup(t *testing.T) {
 		seen        bool   // the portal learns the revision of the objects
 		line        string // reason of GroupsResolved
 	}{
-		"NoRecord": {reason: "A portal that was lost has seen nothing newer.", changes: true, seen: true, line: v1alpha1.ReasonResolved},
-		"Pushed":   {reason: "A push is newer than what the portal has.", here: 6, there: 5, changes: true, seen: true, line: v1alpha1.ReasonResolved},
-		"Same":     {reason: "Nothing is sent that the portal has.", here: at, there: at, changes: true, line: v1alpha1.ReasonResolved},
-		"Older":    {reason: "No user joins and none leaves.", here: 8, line: v1alpha1.ReasonBackupOlder},
-		"SeenElsewhere": {reason: "One pool that saw a newer push of the group is enough: a new pool takes no former members either.",
+		"NoRecord": {reason: "A group is not older if the portal has no record of it.", changes: true, seen: true, line: v1alpha1.ReasonResolved},
+		"Pushed":   {reason: "A group at a newer revision than the portal's is sent with its members.", here: 6, there: 5, changes: true, seen: true, line: v1alpha1.ReasonResolved},
+		"Same":     {reason: "A revision that the portal has is not sent again.", here: at, there: at, changes: true, line: v1alpha1.ReasonResolved},
+		"Older":    {reason: "No user joins or leaves the pool of an older group.", here: 8, line: v1alpha1.ReasonBackupOlder},
+		"SeenElsewhere": {reason: "A group is older if any pool has seen a newer revision: a new pool adds no former members either.",
 			there: 8, line: v1alpha1.ReasonBackupOlder},
 		"OlderDeletion": {reason: "A deletion in an older backup empties no pool.", here: 8,
 			edit: func(g *v1alpha1.ScimGroup) { g.Spec.Deleted = true }, line: v1alpha1.ReasonBackupOlder},
-		"Accepted": {reason: "A person decided for the backup.", here: 8,
+		"Accepted": {reason: "After the backup was accepted, its members join and the others leave.", here: 8,
 			edit:    func(g *v1alpha1.ScimGroup) { g.Annotations = map[string]string{v1alpha1.AnnotationAcceptBackup: "8"} },
 			changes: true, line: v1alpha1.ReasonResolved},
-		"Remembered": {reason: "A change of one member after the restore does not end it.", here: 6,
+		"Remembered": {reason: "A change of one member after the restore leaves the group older.", here: 6,
 			edit: func(g *v1alpha1.ScimGroup) { g.Status.OlderThan = 6 }, line: v1alpha1.ReasonBackupOlder},
-		"Replaced": {reason: "A push of all members does.", here: 6,
+		"Replaced": {reason: "A push of all members after the restore ends it.", here: 6,
 			edit:    func(g *v1alpha1.ScimGroup) { g.Status.OlderThan, g.Status.OlderRound = 6, 2 },
 			changes: true, seen: true, line: v1alpha1.ReasonResolved},
 	} {
@@ -133,7 +133,7 @@ func TestSnapshotOfAnOlderGroup(t *testing.T) {
 		reason   string
 		revision int64
 		keeps    bool
-	}{{"The group is older.", 7, true}, {"It is not any more.", 9, false}, {"A restored etcd has older objects.", 6, true}} {
+	}{{"The group is older than the portal's record.", 7, true}, {"The group is no longer older after a push of all members.", 9, false}, {"The group is older again after a restore of etcd.", 6, true}} {
 		groups.PutSlice(part(step.revision))
 		snapshot, err := index.Snapshot(t.Context(), m)
 		if err != nil {
@@ -154,7 +154,7 @@ func TestSnapshotOfARecordedDeletion(t *testing.T) {
 		recorded bool
 		keeps    bool
 	}{
-		"Recorded": {"The members leave: the deletion is carried out to its end.", true, false},
+		"Recorded": {"A deletion that the portal recorded continues: the members leave.", true, false},
 		"Backup":   {"A deletion in an older backup empties no pool.", false, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -49,7 +49,7 @@ func TestStepOrder(t *testing.T) {
 		removals int
 	}{
 		"NameIsFreeLater": {
-			reason: "All but the name follows first, above all the deactivation; the name follows when bob's account has given it free.",
+			reason: "All changes except the name come first, above all the deactivation; the name follows once bob's account has released it.",
 			people: []client.Object{
 				person("ada", v1alpha1.ScimUserSpec{UserName: "bob@example.test", DisplayName: "Ada", Active: &no}),
 				person("bob", v1alpha1.ScimUserSpec{UserName: "zed@example.test", DisplayName: "bob"}),
@@ -62,7 +62,7 @@ func TestStepOrder(t *testing.T) {
 			changed: 2, removals: 1,
 		},
 		"OnlyTheNameIsLeft": {
-			reason: "The newest push is noted at once, and the name follows in the same plan.",
+			reason: "The newest push is recorded at once, and the name follows in the same plan.",
 			people: []client.Object{
 				person("ada", v1alpha1.ScimUserSpec{UserName: "bob@example.test", DisplayName: "ada"}),
 				person("bob", v1alpha1.ScimUserSpec{UserName: "zed@example.test", DisplayName: "bob"}),
@@ -71,7 +71,7 @@ func TestStepOrder(t *testing.T) {
 			changed: 2,
 		},
 		"NameIsNeverFree": {
-			reason: "The step without the name remains while the name waits, however often it is planned again.",
+			reason: "While the name waits, the plan has one step without the name.",
 			people: []client.Object{
 				person("ada", v1alpha1.ScimUserSpec{UserName: "eve@example.test", DisplayName: "Ada"}),
 				person("bob", v1alpha1.ScimUserSpec{UserName: "zed@example.test", DisplayName: "bob"}),
@@ -254,9 +254,9 @@ func TestPools(t *testing.T) {
 		"New":     {reason: "A pool that the portal does not have is created.", want: "Create"},
 		"Same":    {reason: "A pool in the desired state is left alone.", given: owned, want: "None"},
 		"Changed": {reason: "A role that the pool gained is written.", roles: []v1alpha1.Role{"ROLE_IGNORE_QUOTA"}, given: owned, want: "Update"},
-		"Unknown": {reason: "A role that the portal does not know waits for a person.", roles: []v1alpha1.Role{"ROLE_OTHER"}, given: owned, want: "None UnknownRole"},
+		"Unknown": {reason: "A role that the portal does not know waits for an administrator.", roles: []v1alpha1.Role{"ROLE_OTHER"}, given: owned, want: "None UnknownRole"},
 		"Consent": {
-			reason: "A pool that people made waits for their consent.", want: "Wait ConsentRequired",
+			reason: "A pool that was created in the portal waits for consent.", want: "Wait ConsentRequired",
 			given: func(t *testing.T, p *fakeportal.Portal) {
 				if _, err := p.Store.CreatePool(t.Context(), fakeportal.Manager(), store.NewPool{Name: "leads"}); err != nil {
 					t.Fatal(err)
@@ -264,11 +264,11 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"ReportOnly": {
-			reason: "The report says that the policy writes nothing, and what would be written otherwise.", want: "Create",
+			reason: "Under ReportOnly, the report says that nothing is written, and what would be written otherwise.", want: "Create",
 			edit: func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyReportOnly }, waits: "ReportOnly",
 		},
 		"SCIMOff": {
-			reason: "While SCIM is off nothing is written.", want: "Create", waits: "SCIM is off",
+			reason: "While SCIM is off, no pool is written.", want: "Create", waits: "SCIM is off",
 			given: func(t *testing.T, p *fakeportal.Portal) { p.SCIMOff(t) },
 		},
 	} {

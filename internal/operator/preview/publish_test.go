@@ -38,18 +38,18 @@ func TestMigrationLines(t *testing.T) {
 		owned  bool // the ScimUser has an account by now
 		want   string
 	}{
-		"Adopted":     {reason: "The user becomes SCIM-managed and loses nothing.", people: pushed(v1alpha1.ScimUserSpec{UserName: "ada@example.test"}), want: "Adopted"},
+		"Adopted":     {reason: "A local user that the provider pushed becomes SCIM-managed and loses nothing.", people: pushed(v1alpha1.ScimUserSpec{UserName: "ada@example.test"}), want: "Adopted"},
 		"Inactive":    {reason: "A user pushed as inactive can no longer sign in.", people: pushed(v1alpha1.ScimUserSpec{UserName: "ada@example.test", Active: &no}), want: "Adopted becomes Deactivated"},
 		"Reactivated": {reason: "A deactivated user who is active at the provider can sign in again.", off: true, people: pushed(v1alpha1.ScimUserSpec{UserName: "ada@example.test"}), want: "Adopted becomes Active"},
-		"Roles": {reason: "Direct roles end, and pools that no AgentPool gives.", local: store.NewAccount{DirectRoles: manager}, people: pushed(v1alpha1.ScimUserSpec{UserName: "ada@example.test"}),
+		"Roles": {reason: "The user loses direct roles, and pools that no AgentPool gives.", local: store.NewAccount{DirectRoles: manager}, people: pushed(v1alpha1.ScimUserSpec{UserName: "ada@example.test"}),
 			want: "Adopted loses ROLE_MANAGER loses Support"},
-		"LastManager": {reason: "The last local manager with a password stays.", local: store.NewAccount{DirectRoles: manager, Password: password}, people: pushed(v1alpha1.ScimUserSpec{UserName: "ada@example.test"}),
+		"LastManager": {reason: "The last local manager with a password stays local.", local: store.NewAccount{DirectRoles: manager, Password: password}, people: pushed(v1alpha1.ScimUserSpec{UserName: "ada@example.test"}),
 			want: "Waits: No local manager"},
-		"Unmatched": {reason: "The provider has not pushed the user.", want: "Unmatched"},
-		"SameAddress": {reason: "A user without an account can be renamed at the provider.", local: store.NewAccount{Email: "ada@mail.example.test"},
+		"Unmatched": {reason: "A local user that the provider has not pushed stays local.", want: "Unmatched"},
+		"SameAddress": {reason: "A pushed user with the same address and without an account can be renamed at the provider.", local: store.NewAccount{Email: "ada@mail.example.test"},
 			people: pushed(v1alpha1.ScimUserSpec{UserName: "a.lovelace@example.test", Emails: []v1alpha1.MultiValue{{Value: "Ada@mail.example.test"}}}),
 			want:   "SameAddress: change the user name at the provider to ada@example.test"},
-		"SecondAccount": {reason: "A user who has an account cannot get this one too: a rename would be refused.", local: store.NewAccount{Email: "ada@mail.example.test"}, owned: true,
+		"SecondAccount": {reason: "A pushed user with the same address who has an account cannot get this account too: a rename would be refused.", local: store.NewAccount{Email: "ada@mail.example.test"}, owned: true,
 			people: pushed(v1alpha1.ScimUserSpec{UserName: "a.lovelace@example.test", Emails: []v1alpha1.MultiValue{{Value: "ada@mail.example.test"}}}),
 			want:   "SameAddress: deactivate or delete this local account"},
 	} {

@@ -60,18 +60,18 @@ func TestRemove(t *testing.T) {
 		decisions session.Decisions
 		want      sets.Verdict
 	}{
-		"Fits":            {"Within the budget no decision is needed.", removal(0, 1), 7, audit{removed: 6}, session.Decisions{}, sets.Apply},
-		"TooMany":         {"One more than the budget waits.", removal(0, 1), 7, audit{removed: 7}, session.Decisions{}, sets.Hold},
-		"SetTooLarge":     {"What one change takes passes whole or not at all.", removal(0, 3), 7, audit{removed: 5}, session.Decisions{}, sets.Hold},
-		"MembersFit":      {"A pool has a budget of its own, of those who were in it at first.", removal(2, 0), 2, audit{removed: 99, pool: portalapi.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Apply},
-		"MembersUsed":     {"What the pool lost before counts.", removal(2, 0), 2, audit{pool: portalapi.PoolRemovals{Members: 30, Removed: 1}}, session.Decisions{}, sets.Hold},
-		"BothBudgets":     {"Who loses ROLE_MANAGER with the pool counts for the company too.", removal(2, 2), 3, audit{removed: 2, pool: portalapi.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Hold},
-		"NewWindow":       {"What was held stays held when the window has a whole budget again.", marked(removal(1, 0), portalapi.MarkHeld, before), 7, audit{}, session.Decisions{}, sets.Hold},
-		"LargerBudget":    {"A larger budget decides nothing about what is held.", marked(removal(1, 0), portalapi.MarkHeld, before), math.MaxInt32, audit{}, session.Decisions{}, sets.Hold},
-		"AllReleased":     {"A decision about all that is held by a time.", marked(removal(9, 0), portalapi.MarkHeld, before), 0, audit{}, session.Decisions{ReleaseUntil: before}, sets.Apply},
-		"AllDropped":      {"The same, to keep it.", marked(removal(9, 0), portalapi.MarkHeld, before), 0, audit{}, session.Decisions{DropUntil: before}, sets.Keep},
-		"HeldLater":       {"It does not speak of what is held later.", marked(removal(9, 0), portalapi.MarkHeld, now), 0, audit{}, session.Decisions{ReleaseUntil: before}, sets.Hold},
-		"DroppedRemember": {"The portal remembers a drop.", marked(removal(1, 0), portalapi.MarkDropped, before), 7, audit{}, session.Decisions{}, sets.Keep},
+		"Fits":            {"A removal within the budget needs no decision.", removal(0, 1), 7, audit{removed: 6}, session.Decisions{}, sets.Apply},
+		"TooMany":         {"A removal of one user more than the budget is held.", removal(0, 1), 7, audit{removed: 7}, session.Decisions{}, sets.Hold},
+		"SetTooLarge":     {"A removal that does not fit is held as a whole: no part of it passes.", removal(0, 3), 7, audit{removed: 5}, session.Decisions{}, sets.Hold},
+		"MembersFit":      {"A pool has its own budget: what the company lost does not count.", removal(2, 0), 2, audit{removed: 99, pool: portalapi.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Apply},
+		"MembersUsed":     {"Members that the pool lost earlier in the window count against its budget.", removal(2, 0), 2, audit{pool: portalapi.PoolRemovals{Members: 30, Removed: 1}}, session.Decisions{}, sets.Hold},
+		"BothBudgets":     {"A user who loses ROLE_MANAGER with the pool also counts against the company's budget.", removal(2, 2), 3, audit{removed: 2, pool: portalapi.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Hold},
+		"NewWindow":       {"A held removal stays held when a new window has its whole budget.", marked(removal(1, 0), portalapi.MarkHeld, before), 7, audit{}, session.Decisions{}, sets.Hold},
+		"LargerBudget":    {"A held removal stays held when the budget is raised.", marked(removal(1, 0), portalapi.MarkHeld, before), math.MaxInt32, audit{}, session.Decisions{}, sets.Hold},
+		"AllReleased":     {"A decision to release all that is held by a time releases a removal that was held by then.", marked(removal(9, 0), portalapi.MarkHeld, before), 0, audit{}, session.Decisions{ReleaseUntil: before}, sets.Apply},
+		"AllDropped":      {"A decision to drop all that is held by a time drops a removal that was held by then.", marked(removal(9, 0), portalapi.MarkHeld, before), 0, audit{}, session.Decisions{DropUntil: before}, sets.Keep},
+		"HeldLater":       {"A decision to release all that is held by a time does not release a removal that was held later.", marked(removal(9, 0), portalapi.MarkHeld, now), 0, audit{}, session.Decisions{ReleaseUntil: before}, sets.Hold},
+		"DroppedRemember": {"A drop that the portal recorded counts, also without the annotation.", marked(removal(1, 0), portalapi.MarkDropped, before), 7, audit{}, session.Decisions{}, sets.Keep},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var g Guard

@@ -8,8 +8,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// Kept returns the account that the user owns, or that the same SCIM id owned before a restore; nil
-// if there is none.
+// Kept returns the account that the user owns, or that the same SCIM id owned before a restore. It
+// returns nil if there is none.
 func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	if own := m.OwnedAccount(string(u.UID)); own != nil {
 		return own
@@ -28,9 +28,9 @@ func RemovalOf(mode portalapi.ReleaseMode) portalapi.Removal {
 	return portalapi.RemovalDeactivation
 }
 
-// WithoutUser returns the accounts with an owner that is none of the users, in order of id. A user
-// who was restored from a backup owns the account that the same SCIM id had under this binding,
-// also while the operator may not write to that account.
+// WithoutUser returns the accounts whose owner is none of the users, in order of id. A user who was
+// restored from a backup owns the account that the same SCIM id had under this binding, also while
+// the operator may not write to that account.
 func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portalapi.Account {
 	uids, names := make(map[string]bool, len(users)), make(map[string]bool, len(users))
 	for i := range users {

@@ -41,7 +41,7 @@ func benchStore(b *testing.B, n int) (s *Store, poolID string) {
 func (t *tx) fillBench(n int, poolID string) error {
 	t.actor = operator
 	for i := range n {
-		w := benchWrite(i)
+		w := testWrite(i)
 		if i%2 == 0 {
 			w.Pools = []string{poolID}
 		}
@@ -54,12 +54,6 @@ func (t *tx) fillBench(n int, poolID string) error {
 	return nil
 }
 
-func benchWrite(i int) portalapi.AccountWrite {
-	name := fmt.Sprintf("person%06d", i)
-	return portalapi.AccountWrite{Owner: portalapi.Owner{UID: "uid-" + name, Name: "scim-" + name, Revision: 1}, UserName: name + "@example.test",
-		DisplayName: "Demo " + name, GivenName: "Demo", FamilyName: name, Email: name + "@example.test", Active: true}
-}
-
 func BenchmarkPutAccount(b *testing.B) {
 	s, _ := benchStore(b, 10_000)
 	next := 10_000
@@ -70,21 +64,21 @@ func BenchmarkPutAccount(b *testing.B) {
 	}
 	b.Run("create", func(b *testing.B) {
 		for b.Loop() {
-			put(b, benchWrite(next))
+			put(b, testWrite(next))
 			next++
 		}
 	})
 	revision := int64(1)
 	b.Run("update", func(b *testing.B) {
 		for b.Loop() {
-			w := benchWrite(0)
+			w := testWrite(0)
 			revision++
 			w.Owner.Revision, w.DisplayName = revision, fmt.Sprint(revision)
 			put(b, w)
 		}
 	})
 	b.Run("unchanged", func(b *testing.B) {
-		w := benchWrite(1)
+		w := testWrite(1)
 		for b.Loop() {
 			put(b, w)
 		}

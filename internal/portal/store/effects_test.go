@@ -118,12 +118,12 @@ func fillForEffects(t *testing.T, s *Store, on portalapi.LoginMethods) {
 	_, err = s.PutPool(t.Context(), operator, portalapi.PoolWrite{Owner: portalapi.Owner{UID: "pool", Name: "pool"}, Name: "Pool"})
 	check(err)
 	for i := range 3 {
-		w := benchWrite(i)
+		w := testWrite(i)
 		w.Active = i < 2
 		_, err := s.PutAccount(t.Context(), operator, w)
 		check(err)
 	}
-	_, err = s.StartSSOSession(t.Context(), Asserted{Issuer: on.SSO.Issuer, Under: on.SSO, Subject: "0", UserName: benchWrite(0).UserName}, "", time.Hour)
+	_, err = s.StartSSOSession(t.Context(), Asserted{Issuer: on.SSO.Issuer, Under: on.SSO, Subject: "0", UserName: testWrite(0).UserName}, "", time.Hour)
 	check(err)
 	for _, name := range []string{"linked", "waiting", "waiting-manager"} {
 		n := NewAccount{UserName: name + "@example.test", Password: demoPassword}

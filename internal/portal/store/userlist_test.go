@@ -80,7 +80,7 @@ func TestUsers(t *testing.T) {
 		err := s.inTx(t.Context(), func(tx *tx) error {
 			tx.actor = operator
 			for i := range n {
-				w := benchWrite(i)
+				w := testWrite(i)
 				w.Active = i%1000 != 999
 				if i >= n/2 { // the users of the pool are all in the second half
 					w.Pools = append(w.Pools, half)

@@ -304,7 +304,7 @@ func turnOnSecondFactor(t *testing.T, p *browser.Page, password string) device {
 func secondFactorInBrowser(t *testing.T, p *browser.Page) {
 	s := newSiteWith(t, portalserver.WebOptions{}, portaltest.Options{RequireSecondFactor: true})
 	signInInBrowser(p, s.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
-	p.Shows(".note.warn", "Managers need a second factor here.")
+	p.Shows(".note.warn", "This portal requires a second factor for managers.")
 	d := turnOnSecondFactor(t, p, portaltest.AdminPassword)
 	recovery := browser.Ask[string](p, `document.querySelector(".codes code").innerText`)
 	p.Go(browser.Ask[string](p, `location.href`)) // a reload does not show the codes again

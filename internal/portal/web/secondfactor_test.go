@@ -87,7 +87,7 @@ func TestSecondFactor(t *testing.T) {
 	bob.signIn(name, password).mustBe(http.StatusOK)
 	bob.get("/profile").mustSay("Set up a second factor")
 	device, codes := bob.enrol(password)
-	bob.get("/profile").mustSay("asks for a code of your device", "Password and code (this browser)")
+	bob.get("/profile").mustSay("asks for a code from your device", "Password and code (this browser)")
 
 	there := c.visitor()
 	asks := there.post("/sign-in", url.Values{"userName": {name}, "password": {password}, "return": {"/pools"}}).mustBe(http.StatusOK).mustSay("Signing in as", name, "I do not have my device", `value="/pools"`)
@@ -106,6 +106,14 @@ func TestSecondFactor(t *testing.T) {
 	again.finish("code", next).mustBe(http.StatusUnauthorized).mustSay("was used")
 	again.finish("recovery", codes[0]).mustBe(http.StatusOK).mustSay("Agent Pools")
 	again.get("/profile").mustSay("9 recovery codes are left")
+	for _, code := range codes[1:9] {
+		v := c.visitor()
+		v.signIn(name, password).mustSay("Signing in as")
+		v.finish("recovery", code).mustBe(http.StatusOK)
+	}
+	for _, path := range []string{"/profile", "/profile/second-factor"} {
+		again.get(path).mustSay("1 recovery code is left").mustNotSay("1 recovery codes")
+	}
 	c.visitor().finish("code", next).mustBe(http.StatusUnauthorized).mustSay("sign in again")
 	if got := c.visitor().get("/sign-in/code").mustBe(http.StatusOK); got.path != "/sign-in" {
 		t.Errorf("a visitor without a password sees %s", got.path)
@@ -144,7 +152,7 @@ func TestRequiredSecondFactor(t *testing.T) {
 	dora := s.visitor()
 	dora.signIn("dora@example.test", "demo user password").mustBe(http.StatusOK).mustSay("My profile").mustNotSay("need a second factor")
 	boss := s.visitor()
-	got := boss.signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK).mustSay("Managers need a second factor here", "Scan the QR code")
+	got := boss.signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK).mustSay("This portal requires a second factor for managers", "Scan the QR code")
 	if got.path != "/profile/second-factor" {
 		t.Errorf("the sign-in leads to %s", got.path)
 	}
@@ -153,12 +161,12 @@ func TestRequiredSecondFactor(t *testing.T) {
 			t.Errorf("%s opens without a second factor", page)
 		}
 	}
-	boss.post("/users", url.Values{"userName": {"eve@example.test"}}).mustSay("Managers need a second factor here")
+	boss.post("/users", url.Values{"userName": {"eve@example.test"}}).mustSay("This portal requires a second factor for managers")
 	if n, err := s.store.CountAccounts(t.Context(), store.AccountFilter{}); err != nil || n != 2 {
 		t.Errorf("a form works without a second factor: %d accounts (%v)", n, err)
 	}
 	boss.enrol(portaltest.AdminPassword)
 	boss.get("/users").mustBe(http.StatusOK).mustSay("User Management", "dora@example.test")
-	boss.post("/profile/second-factor/remove", url.Values{"current": {portaltest.AdminPassword}}).mustSay("Managers need a second factor here")
+	boss.post("/profile/second-factor/remove", url.Values{"current": {portaltest.AdminPassword}}).mustSay("This portal requires a second factor for managers")
 	boss.post("/sign-out", nil).mustSay("You are signed out.")
 }

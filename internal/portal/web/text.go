@@ -36,12 +36,12 @@ func revealed(page []byte) []byte {
 	inTag, inField := false, false
 	var last rune
 	for at, r := range string(page) {
-		switch {
-		case r == '<':
+		switch r {
+		case '<':
 			inTag = true
 			rest := page[at:]
 			inField = bytes.HasPrefix(rest, []byte(field)) || inField && !bytes.HasPrefix(rest, []byte(end))
-		case r == '>':
+		case '>':
 			inTag = false
 		}
 		if hidden(r) && !inTag && !inField && !joins(last, r) {

@@ -107,11 +107,11 @@ func TestAdd(t *testing.T) {
 	runChanges(t, map[string]change{
 		"Simple":           {"", `{"op":"add","path":"nickName","value":"A"}`, `{"nickName":"A"}`},
 		"Replaces":         {"Add to a single value replaces it.", `{"op":"add","path":"title","value":"Boss"}`, `{"title":"Boss"}`},
-		"Equal":            {"An equal value changes nothing, so lastModified stays.", `{"op":"add","path":"title","value":"Engineer"}`, ``},
+		"Equal":            {"An add of an equal value changes nothing, so lastModified stays.", `{"op":"add","path":"title","value":"Engineer"}`, ``},
 		"SubAttribute":     {"", `{"op":"add","path":"name.middleName","value":"K"}`, `{"name":{"givenName":"Ada","familyName":"L","middleName":"K"}}`},
-		"Complex":          {"A complex value is merged.", `{"op":"add","path":"name","value":{"MIDDLENAME":"K"}}`, `{"name":{"givenName":"Ada","familyName":"L","middleName":"K"}}`},
+		"Complex":          {"An add of a complex value merges it.", `{"op":"add","path":"name","value":{"MIDDLENAME":"K"}}`, `{"name":{"givenName":"Ada","familyName":"L","middleName":"K"}}`},
 		"Append":           {"", `{"op":"add","path":"emails","value":[{"type":"other","value":"c@x"}]}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"},{"type":"other","value":"c@x"}]}`},
-		"AppendOne":        {"A single value is one element.", `{"op":"add","path":"emails","value":{"type":"other","value":"c@x"}}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"},{"type":"other","value":"c@x"}]}`},
+		"AppendOne":        {"An add of a single value to a list adds one element.", `{"op":"add","path":"emails","value":{"type":"other","value":"c@x"}}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"},{"type":"other","value":"c@x"}]}`},
 		"AppendEqual":      {"", `{"op":"add","path":"emails","value":[{"type":"home","value":"B@x"}]}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"B@x"}]}`},
 		"AppendSame":       {"", `{"op":"add","path":"emails","value":[{"type":"home","value":"b@x"}]}`, ``},
 		"NewPrimary":       {"A new primary unsets the old (RFC 7643 §2.4).", `{"op":"add","path":"emails","value":[{"value":"c@x","primary":true}]}`, `{"emails":[{"type":"work","value":"a@x","primary":false},{"type":"home","value":"b@x"},{"value":"c@x","primary":true}]}`},
@@ -119,7 +119,7 @@ func TestAdd(t *testing.T) {
 		"Extension":        {"", `{"op":"add","path":"` + ent + `:costCenter","value":"7"}`, `{"` + ent + `":{"department":"R&D","costCenter":"7","manager":{"value":"m1","displayName":"Em","$ref":"https://h/Users/m1"}}}`},
 		"ExtensionObject":  {"", `{"op":"add","value":{"` + ent + `":{"costCenter":"7"}}}`, `{"` + ent + `":{"department":"R&D","costCenter":"7","manager":{"value":"m1","displayName":"Em","$ref":"https://h/Users/m1"}}}`},
 		"ExtensionPath":    {"", `{"op":"add","path":"` + ent + `","value":{"costCenter":"7"}}`, `{"` + ent + `":{"department":"R&D","costCenter":"7","manager":{"value":"m1","displayName":"Em","$ref":"https://h/Users/m1"}}}`},
-		"Nothing":          {"Adding nothing changes nothing.", `{"op":"add","path":"title","value":""},{"op":"add","path":"emails","value":[]},{"op":"add","path":"name.givenName","value":null},{"op":"add","path":"name","value":{}}`, ``},
+		"Nothing":          {"An add without a value changes nothing.", `{"op":"add","path":"title","value":""},{"op":"add","path":"emails","value":[]},{"op":"add","path":"name.givenName","value":null},{"op":"add","path":"name","value":{}}`, ``},
 		"CoreURN":          {"", `{"op":"add","path":"` + scim.SchemaUser + `:title","value":"Boss"}`, `{"title":"Boss"}`},
 		"CoreURNAlone":     {"The core URN means the resource.", `{"op":"add","path":"` + scim.SchemaUser + `","value":{"title":"Boss"}}`, `{"title":"Boss"}`},
 		"ReadOnlyEqual":    {"An equal read-only value is tolerated.", `{"op":"add","value":{"id":"u1","groups":[{"value":"g1","type":"direct"}],"meta":{"x":"y"},"schemas":["urn:x"]}}`, ``},
@@ -130,7 +130,7 @@ func TestAdd(t *testing.T) {
 		"MatchedElement":   {"", `{"op":"add","path":"emails[type eq \"home\"]","value":{"display":"H"}}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x","display":"H"}]}`},
 		"ElementPrimary":   {"", `{"op":"add","path":"emails[type eq \"home\"].primary","value":true}`, `{"emails":[{"type":"work","value":"a@x","primary":false},{"type":"home","value":"b@x","primary":true}]}`},
 		"ReadOnlySubs":     {"A client can't set the sub-attributes of a manager that the server derives.", `{"op":"add","path":"` + ent + `:manager","value":{"value":"m1","displayName":"Liar"}}`, ``},
-		"ManagerChanged":   {"Derived parts go when the manager changes.", `{"op":"add","path":"` + ent + `:manager","value":{"value":"m2"}}`, `{"` + ent + `":{"department":"R&D","manager":{"value":"m2"}}}`},
+		"ManagerChanged":   {"A change of the manager removes the derived sub-attributes.", `{"op":"add","path":"` + ent + `:manager","value":{"value":"m2"}}`, `{"` + ent + `":{"department":"R&D","manager":{"value":"m2"}}}`},
 		"ListWithoutValue": {"", `{"op":"add","path":"addresses","value":[{"type":"work","locality":"Paris"},{"type":"work","locality":"Paris"}]}`, `{"addresses":[{"type":"work","locality":"Paris"}]}`},
 	})
 }
@@ -145,15 +145,15 @@ func TestRemove(t *testing.T) {
 		"Filtered":        {"", `{"op":"remove","path":"emails[type eq \"work\"]"}`, `{"emails":[{"type":"home","value":"b@x"}]}`},
 		"FilteredAnd":     {"", `{"op":"remove","path":"emails[type eq \"work\" and value ew \"nothing\"]"}`, ``},
 		"LastElement":     {"", `{"op":"remove","path":"emails[value pr]"}`, `{"emails":null}`},
-		"FilteredSub":     {"An element without its value is none.", `{"op":"remove","path":"emails[type eq \"work\"].value"}`, `{"emails":[{"type":"home","value":"b@x"}]}`},
+		"FilteredSub":     {"An element that loses its value is removed.", `{"op":"remove","path":"emails[type eq \"work\"].value"}`, `{"emails":[{"type":"home","value":"b@x"}]}`},
 		"All":             {"", `{"op":"remove","path":"emails"}`, `{"emails":null}`},
 		"ValueList":       {"Entra ID's older form removes only the listed values.", `{"op":"Remove","path":"emails","value":[{"value":"b@x"}]}`, `{"emails":[{"type":"work","value":"a@x","primary":true}]}`},
 		"ValueListType":   {"", `{"op":"remove","path":"emails","value":[{"value":"b@x","type":"work"}]}`, ``},
-		"EmptyValueList":  {"An empty list lists nothing.", `{"op":"remove","path":"emails","value":[]}`, ``},
-		"ValueIgnored":    {"On a single value the value is ignored.", `{"op":"Remove","path":"title","value":"old"}`, `{"title":null}`},
+		"EmptyValueList":  {"A remove with an empty list of values removes no element.", `{"op":"remove","path":"emails","value":[]}`, ``},
+		"ValueIgnored":    {"A remove of a single-valued attribute ignores the value of the operation.", `{"op":"Remove","path":"title","value":"old"}`, `{"title":null}`},
 		"Extension":       {"", `{"op":"remove","path":"` + ent + `"}`, `{"` + ent + `":null,"schemas":["` + scim.SchemaUser + `"]}`},
 		"ExtensionByPart": {"An extension without attributes leaves schemas.", `{"op":"remove","path":"` + ent + `:department"},{"op":"remove","path":"` + ent + `:manager"}`, `{"` + ent + `":null,"schemas":["` + scim.SchemaUser + `"]}`},
-		"AllSubs":         {"A sub-attribute without a filter goes from every element.", `{"op":"remove","path":"emails.type"}`, `{"emails":[{"value":"a@x","primary":true},{"value":"b@x"}]}`},
+		"AllSubs":         {"A remove of a sub-attribute without a filter removes it from every element.", `{"op":"remove","path":"emails.type"}`, `{"emails":[{"value":"a@x","primary":true},{"value":"b@x"}]}`},
 	})
 }
 
@@ -161,24 +161,24 @@ func TestRemove(t *testing.T) {
 func TestReplace(t *testing.T) {
 	runChanges(t, map[string]change{
 		"Simple":         {"", `{"op":"replace","path":"title","value":"Boss"}`, `{"title":"Boss"}`},
-		"Absent":         {"An absent target makes it an add.", `{"op":"replace","path":"nickName","value":"A"}`, `{"nickName":"A"}`},
-		"Clear":          {"The empty string clears.", `{"op":"replace","path":"title","value":""}`, `{"title":null}`},
+		"Absent":         {"A replace of an absent attribute adds it.", `{"op":"replace","path":"nickName","value":"A"}`, `{"nickName":"A"}`},
+		"Clear":          {"A replace with the empty string removes the attribute.", `{"op":"replace","path":"title","value":""}`, `{"title":null}`},
 		"ClearNull":      {"", `{"op":"replace","path":"title","value":null}`, `{"title":null}`},
 		"ClearList":      {"", `{"op":"replace","path":"emails","value":[]}`, `{"emails":null}`},
-		"Complex":        {"Sub-attributes that are not in the value stay.", `{"op":"replace","path":"name","value":{"givenName":"A"}}`, `{"name":{"givenName":"A","familyName":"L"}}`},
+		"Complex":        {"A replace of a complex attribute keeps the sub-attributes that are not in the value.", `{"op":"replace","path":"name","value":{"givenName":"A"}}`, `{"name":{"givenName":"A","familyName":"L"}}`},
 		"ComplexClear":   {"", `{"op":"replace","path":"name","value":{"givenName":""}}`, `{"name":{"familyName":"L"}}`},
-		"List":           {"Without a filter the whole list is replaced.", `{"op":"replace","path":"emails","value":[{"value":"c@x"}]}`, `{"emails":[{"value":"c@x"}]}`},
-		"Element":        {"A selected element is replaced whole, but keeps the values in the filter.", `{"op":"replace","path":"emails[type eq \"work\"]","value":{"value":"c@x"}}`, `{"emails":[{"type":"work","value":"c@x"},{"type":"home","value":"b@x"}]}`},
+		"List":           {"A replace without a filter replaces the whole list.", `{"op":"replace","path":"emails","value":[{"value":"c@x"}]}`, `{"emails":[{"value":"c@x"}]}`},
+		"Element":        {"A replace with a filter replaces the whole element, which keeps the values in the filter.", `{"op":"replace","path":"emails[type eq \"work\"]","value":{"value":"c@x"}}`, `{"emails":[{"type":"work","value":"c@x"},{"type":"home","value":"b@x"}]}`},
 		"ElementInList":  {"", `{"op":"replace","path":"emails[type eq \"work\"]","value":[{"value":"c@x"}]}`, `{"emails":[{"type":"work","value":"c@x"},{"type":"home","value":"b@x"}]}`},
 		"ElementEmpty":   {"", `{"op":"replace","path":"emails[type eq \"work\"]","value":null}`, `{"emails":[{"type":"home","value":"b@x"}]}`},
 		"ElementSub":     {"", `{"op":"replace","path":"emails[type eq \"work\"].value","value":"c@x"}`, `{"emails":[{"type":"work","value":"c@x","primary":true},{"type":"home","value":"b@x"}]}`},
 		"ElementSubGone": {"", `{"op":"replace","path":"emails[type eq \"work\"].value","value":""}`, `{"emails":[{"type":"home","value":"b@x"}]}`},
 		"AllSubs":        {"", `{"op":"replace","path":"emails.display","value":"D"}`, `{"emails":[{"type":"work","value":"a@x","primary":true,"display":"D"},{"type":"home","value":"b@x","display":"D"}]}`},
-		"Pathless":       {"Attributes that are not in the value stay.", `{"op":"replace","value":{"active":false,"name":{"givenName":"A"},"title":null}}`, `{"active":false,"name":{"givenName":"A","familyName":"L"},"title":null}`},
+		"Pathless":       {"A replace without a path keeps the attributes that are not in the value.", `{"op":"replace","value":{"active":false,"name":{"givenName":"A"},"title":null}}`, `{"active":false,"name":{"givenName":"A","familyName":"L"},"title":null}`},
 		"PathlessGone":   {"", `{"op":"replace","value":{"` + ent + `":null}}`, `{"` + ent + `":null,"schemas":["` + scim.SchemaUser + `"]}`},
 		"PrimaryMoves":   {"", `{"op":"replace","path":"emails[type eq \"home\"].primary","value":true}`, `{"emails":[{"type":"work","value":"a@x","primary":false},{"type":"home","value":"b@x","primary":true}]}`},
 		"Same":           {"", `{"op":"replace","value":{"userName":"ada","emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"}]}}`, ``},
-		"Folded":         {"Elements that become the same are one.", `{"op":"replace","path":"emails[type eq \"home\"]","value":{"type":"work","value":"A@x","display":"D"}}`, `{"emails":[{"type":"work","value":"A@x","primary":true,"display":"D"}]}`},
+		"Folded":         {"Elements that become equal are merged.", `{"op":"replace","path":"emails[type eq \"home\"]","value":{"type":"work","value":"A@x","display":"D"}}`, `{"emails":[{"type":"work","value":"A@x","primary":true,"display":"D"}]}`},
 	})
 }
 
@@ -188,14 +188,14 @@ func TestCreateOnAbsent(t *testing.T) {
 	runChanges(t, map[string]change{
 		"Add":            {"", `{"op":"Add","path":"phoneNumbers[type eq \"mobile\"].value","value":"1"}`, `{"phoneNumbers":[{"type":"mobile","value":"1"}]}`},
 		"Replace":        {"", `{"op":"Replace","path":"phoneNumbers[type eq \"mobile\"].value","value":"1"}`, `{"phoneNumbers":[{"type":"mobile","value":"1"}]}`},
-		"OneElement":     {"Several operations change one new element.", `{"op":"Add","path":"addresses[type eq \"work\"].streetAddress","value":"1 Way"},{"op":"Add","path":"addresses[type eq \"work\"].postalCode","value":"98052"}`, `{"addresses":[{"type":"work","streetAddress":"1 Way","postalCode":"98052"}]}`},
-		"PrimaryFirst":   {"Also if the first one sets only primary.", `{"op":"Add","path":"ims[type eq \"x\"].primary","value":"True"},{"op":"Add","path":"ims[type eq \"x\"].value","value":"v"}`, `{"ims":[{"type":"x","primary":true,"value":"v"}]}`},
+		"OneElement":     {"Several operations with one filter change one new element.", `{"op":"Add","path":"addresses[type eq \"work\"].streetAddress","value":"1 Way"},{"op":"Add","path":"addresses[type eq \"work\"].postalCode","value":"98052"}`, `{"addresses":[{"type":"work","streetAddress":"1 Way","postalCode":"98052"}]}`},
+		"PrimaryFirst":   {"Several operations with one filter change one new element, also if the first sets only primary.", `{"op":"Add","path":"ims[type eq \"x\"].primary","value":"True"},{"op":"Add","path":"ims[type eq \"x\"].value","value":"v"}`, `{"ims":[{"type":"x","primary":true,"value":"v"}]}`},
 		"RoleByPrimary":  {"Entra ID compares primary with a string.", `{"op":"Add","path":"roles[primary eq \"True\"].value","value":"Admin"}`, `{"roles":[{"primary":true,"value":"Admin"}]}`},
 		"Whole":          {"", `{"op":"add","path":"ims[type eq \"x\"]","value":{"value":"v"}}`, `{"ims":[{"type":"x","value":"v"}]}`},
 		"WithAnd":        {"", `{"op":"add","path":"ims[type eq \"x\" and primary eq true].value","value":"v"}`, `{"ims":[{"type":"x","primary":true,"value":"v"}]}`},
-		"Nothing":        {"Nothing needs no element.", `{"op":"replace","path":"ims[type eq \"x\"].value","value":""}`, ``},
+		"Nothing":        {"An operation without a value creates no element.", `{"op":"replace","path":"ims[type eq \"x\"].value","value":""}`, ``},
 		"NoFilter":       {"", `{"op":"add","path":"ims.value","value":"v"}`, `{"ims":[{"value":"v"}]}`},
-		"Remove":         {"A remove creates nothing.", `{"op":"remove","path":"ims[type eq \"x\"].value"}`, ``},
+		"Remove":         {"A remove with a filter that matches nothing creates no element.", `{"op":"remove","path":"ims[type eq \"x\"].value"}`, ``},
 		"NewExtension":   {"", `{"op":"remove","path":"` + ent + `"},{"op":"add","path":"` + ent + `:department","value":"X"}`, `{"` + ent + `":{"department":"X"}}`},
 		"PrimaryCreated": {"A created primary unsets the old.", `{"op":"add","path":"emails[type eq \"other\" and primary eq true].value","value":"c@x"}`, `{"emails":[{"type":"work","value":"a@x","primary":false},{"type":"home","value":"b@x"},{"type":"other","primary":true,"value":"c@x"}]}`},
 	})
@@ -289,9 +289,9 @@ func TestAtomic(t *testing.T) {
 // TestPut is RFC 7644 §3.5.1.
 func TestPut(t *testing.T) {
 	cases := map[string]struct{ reason, body, want string }{
-		"Cleared":       {"What is left out is cleared, what is read-only stays.", `{"userName":"ada"}`, `{"schemas":["` + scim.SchemaUser + `"],"id":"u1","userName":"ada","groups":[{"value":"g1","type":"direct"}],"meta":{"resourceType":"User","created":"2026-01-31T08:00:00Z"}}`},
-		"ReadOnly":      {"Read-only input is ignored.", `{"id":"u2","userName":"ada","groups":[]}`, `{"schemas":["` + scim.SchemaUser + `"],"id":"u1","userName":"ada","groups":[{"value":"g1","type":"direct"}],"meta":{"resourceType":"User","created":"2026-01-31T08:00:00Z"}}`},
-		"SameIsNothing": {"An equal body changes nothing, whatever the server derives.", `{"externalId":"e1","userName":"ada","title":"Engineer","active":true,"name":{"givenName":"Ada","familyName":"L"},"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"}],"` + ent + `":{"department":"R&D","manager":{"value":"m1"}}}`, ``},
+		"Cleared":       {"A PUT clears the attributes that it omits and keeps the read-only ones.", `{"userName":"ada"}`, `{"schemas":["` + scim.SchemaUser + `"],"id":"u1","userName":"ada","groups":[{"value":"g1","type":"direct"}],"meta":{"resourceType":"User","created":"2026-01-31T08:00:00Z"}}`},
+		"ReadOnly":      {"A PUT ignores read-only attributes.", `{"id":"u2","userName":"ada","groups":[]}`, `{"schemas":["` + scim.SchemaUser + `"],"id":"u1","userName":"ada","groups":[{"value":"g1","type":"direct"}],"meta":{"resourceType":"User","created":"2026-01-31T08:00:00Z"}}`},
+		"SameIsNothing": {"A PUT with equal attributes changes nothing.", `{"externalId":"e1","userName":"ada","title":"Engineer","active":true,"name":{"givenName":"Ada","familyName":"L"},"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"}],"` + ent + `":{"department":"R&D","manager":{"value":"m1"}}}`, ``},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

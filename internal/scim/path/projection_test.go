@@ -31,20 +31,20 @@ const ada = `{"schemas":["x"],"id":"u1","userName":"ada","name":{"givenName":"Ad
 func TestProjection(t *testing.T) {
 	cases := map[string]struct{ reason, attributes, excluded, want string }{
 		"Default":      {"", "", "", ada},
-		"Only":         {"schemas and id are always there.", "userName", "", `{"schemas":["x"],"id":"u1","userName":"ada"}`},
+		"Only":         {"schemas and id are always returned.", "userName", "", `{"schemas":["x"],"id":"u1","userName":"ada"}`},
 		"OnlyCase":     {"", " USERNAME , Name.GivenName ", "", `{"schemas":["x"],"id":"u1","userName":"ada","name":{"givenName":"Ada"}}`},
 		"OnlySub":      {"", "emails.value", "", `{"schemas":["x"],"id":"u1","emails":[{"value":"a@x"},{"value":"b@x"}]}`},
-		"OnlySubPart":  {"An element without the sub-attribute goes.", "emails.type", "", `{"schemas":["x"],"id":"u1","emails":[{"type":"work"}]}`},
+		"OnlySubPart":  {"An element without the requested sub-attribute is not returned.", "emails.type", "", `{"schemas":["x"],"id":"u1","emails":[{"type":"work"}]}`},
 		"OnlySubGone":  {"", "emails.display", "", `{"schemas":["x"],"id":"u1"}`},
-		"OnlyWhole":    {"The whole wins over a part.", "name.givenName,name", "", `{"schemas":["x"],"id":"u1","name":{"givenName":"Ada","familyName":"L"}}`},
+		"OnlyWhole":    {"A request for an attribute and for a part of it returns the whole attribute.", "name.givenName,name", "", `{"schemas":["x"],"id":"u1","name":{"givenName":"Ada","familyName":"L"}}`},
 		"OnlyURN":      {"", scim.SchemaUser + ":userName," + ent + ":department", "", `{"schemas":["x"],"id":"u1","userName":"ada","` + ent + `":{"department":"R&D"}}`},
 		"OnlyExt":      {"", ent, "", `{"schemas":["x"],"id":"u1","` + ent + `":{"department":"R&D","manager":{"value":"m1"}}}`},
 		"OnlyCore":     {"", scim.SchemaUser, "", `{"schemas":["x"],"id":"u1","userName":"ada","name":{"givenName":"Ada","familyName":"L"},"emails":[{"type":"work","value":"a@x"},{"value":"b@x"}]}`},
-		"OnlyUnknown":  {"Unknown names are ignored.", "nosuch,%%", "", `{"schemas":["x"],"id":"u1"}`},
-		"OnlyPassword": {"What is never returned can't be asked for.", "password,id", "", `{"schemas":["x"],"id":"u1"}`},
+		"OnlyUnknown":  {"An unknown name in attributes is ignored.", "nosuch,%%", "", `{"schemas":["x"],"id":"u1"}`},
+		"OnlyPassword": {"An attribute that is never returned is not returned on request.", "password,id", "", `{"schemas":["x"],"id":"u1"}`},
 		"Except":       {"", "", "emails,name.familyName," + ent + ",meta", `{"schemas":["x"],"id":"u1","userName":"ada","name":{"givenName":"Ada"}}`},
 		"ExceptSub":    {"", "", "name.givenName,name.familyName,emails.type," + ent + ":manager", `{"schemas":["x"],"id":"u1","userName":"ada","emails":[{"value":"a@x"},{"value":"b@x"}],"meta":{"location":"l","version":"v"},"` + ent + `":{"department":"R&D"}}`},
-		"ExceptAlways": {"What is always returned can't be excluded.", "", "id,schemas,nosuch," + scim.SchemaUser, ada},
+		"ExceptAlways": {"An attribute that is always returned cannot be excluded.", "", "id,schemas,nosuch," + scim.SchemaUser, ada},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

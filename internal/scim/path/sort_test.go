@@ -26,7 +26,7 @@ func TestSort(t *testing.T) {
 		"Descending":  {"", "userName", "Descending", "3 1 2"},
 		"MissingLast": {"", "title", "ascending", "2 1 3"},
 		"MissingHead": {"", "title", "descending", "1 3 2"},
-		"Primary":     {"Of several the primary counts, else the first; missing is last.", "emails", "", "1 2 3"},
+		"Primary":     {"Of several values, the primary one counts, or else the first; a resource without a value is last.", "emails", "", "1 2 3"},
 		"Value":       {"", "emails.value", "descending", "3 2 1"},
 		"Instant":     {"Times are ordered as instants.", "meta.created", "", "2 1 3"},
 		"Boolean":     {"", "active", "", "2 1 3"},

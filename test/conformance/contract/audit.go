@@ -60,7 +60,7 @@ var auditTests = map[string]func(*portalTest){
 		w := person("ada")
 		w.DisplayName = "Other"
 		p.put(w)
-		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "X-Request-Id", "try-1"), 409, portalapi.CodeReadOnly)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "X-Request-Id", "try-1"), 409, portalapi.CodeReadOnly)
 		var page portalv1.AuditEventPage
 		p.manage("GET", "/audit-events?userId="+ada.ID, nil, &page)
 		if len(page.Items) != 3 {

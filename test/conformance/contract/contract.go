@@ -274,8 +274,8 @@ func (p *portalTest) manage(method, path string, body, out any) {
 	}
 }
 
-// no fails unless the response is a refusal with this status and code.
-func (p *portalTest) no(a answer, status int, code portalapi.Code) {
+// refusedWith fails unless the response is a refusal with this status and code.
+func (p *portalTest) refusedWith(a answer, status int, code portalapi.Code) {
 	p.Helper()
 	if a.Status != status || a.code() != code {
 		p.Fatalf("answers %d %s, want %d %s with a message", a.Status, bytes.TrimSpace(a.Body), status, code)

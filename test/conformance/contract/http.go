@@ -13,11 +13,11 @@ import (
 
 var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
 
-// fill replaces the parameters of a path.
+// fill replaces each parameter of a path by an id that no record has.
 func fill(path string) string { return pathParameter.ReplaceAllString(path, "some-id") }
 
 var httpTests = map[string]func(*portalTest){
-	"The error of an invalid request names the place": func(p *portalTest) {
+	"The error of an invalid request names what is invalid": func(p *portalTest) {
 		for _, c := range []struct{ method, path, body, want string }{
 			{"POST", "/users", `{"userName":"ada@example.test","surname":"x"}`, "surname"},
 			{"POST", "/users", `{"userName":5}`, "userName"},
@@ -47,50 +47,52 @@ var httpTests = map[string]func(*portalTest){
 			}
 		}
 	},
-	"Unknown paths and methods get an error in the same form": func(p *portalTest) {
-		p.no(p.http(p.Keys.Manage, "GET", "/nothing", nil), 404, portalapi.CodeNotFound)
+	"Unknown paths and methods return the API's error body": func(p *portalTest) {
+		p.refusedWith(p.http(p.Keys.Manage, "GET", "/nothing", nil), 404, portalapi.CodeNotFound)
 		a := p.http(p.Keys.Manage, "PUT", "/users", nil)
-		p.no(a, 405, portalapi.CodeInvalid)
+		p.refusedWith(a, 405, portalapi.CodeInvalid)
 		p.equal("Allow", a.Header.Get("Allow"), "GET, POST")
 	},
 	"A body is JSON of at most one MiB": func(p *portalTest) {
-		p.no(p.http(p.Keys.Manage, "POST", "/users", "userName=ada", "Content-Type", "application/x-www-form-urlencoded"), 415, portalapi.CodeInvalid)
+		p.refusedWith(p.http(p.Keys.Manage, "POST", "/users", "userName=ada", "Content-Type", "application/x-www-form-urlencoded"), 415, portalapi.CodeInvalid)
 		long := `{"userName":"` + strings.Repeat("x", 1<<20) + `"}`
-		p.no(p.http(p.Keys.Manage, "POST", "/users", long), 413, portalapi.CodeInvalid)
+		p.refusedWith(p.http(p.Keys.Manage, "POST", "/users", long), 413, portalapi.CodeInvalid)
 	},
-	"Without a valid key every request is refused": func(p *portalTest) {
+	"An invalid Authorization header is refused, and the scheme is case-insensitive": func(p *portalTest) {
 		for _, header := range []string{"", "Bearer", "Bearer unknown-key", "Basic " + p.Keys.Manage, p.Keys.Manage} {
 			a := p.http("", "GET", "/users", nil, "Authorization", header)
-			p.no(a, 401, portalapi.CodeUnauthenticated)
+			p.refusedWith(a, 401, portalapi.CodeUnauthenticated)
 			if !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer") {
-				p.Errorf("%q gets no WWW-Authenticate", header)
+				p.Errorf("Authorization %q: WWW-Authenticate is %q, want a challenge for Bearer", header, a.Header.Get("WWW-Authenticate"))
 			}
 		}
 		if a := p.http("", "GET", "/users", nil, "Authorization", "bearer "+p.Keys.Manage); a.Status != 200 {
-			p.Errorf("the scheme is compared case-sensitively: %d", a.Status)
+			p.Errorf("the scheme bearer is answered with %d, want 200", a.Status)
 		}
 	},
-	"The document is served, and every response has a request id": func(p *portalTest) {
+	"The OpenAPI document is served without a key": func(p *portalTest) {
 		a := p.http("", "GET", "/openapi.yaml", nil)
 		if a.Status != 200 || !bytes.Equal(a.Body, portalv1.Document) {
-			p.Errorf("the document: %d", a.Status)
-		}
-		a = p.http(p.Keys.Manage, "GET", "/users", nil, "X-Request-Id", "demo-1")
-		p.equal("request id", a.Header.Get("X-Request-Id"), "demo-1")
-		if id := p.http("", "GET", "/users", nil, "X-Request-Id", "not usable!").Header.Get("X-Request-Id"); id == "" || id == "not usable!" {
-			p.Errorf("request id %q", id)
+			p.Errorf("got %d with %d bytes, want 200 with the document of %d bytes", a.Status, len(a.Body), len(portalv1.Document))
 		}
 	},
-	"A user contains pools by name, and lists are never null": func(p *portalTest) {
+	"A response repeats a usable X-Request-Id and replaces another one": func(p *portalTest) {
+		a := p.http(p.Keys.Manage, "GET", "/users", nil, "X-Request-Id", "demo-1")
+		p.equal("request id", a.Header.Get("X-Request-Id"), "demo-1")
+		if id := p.http("", "GET", "/users", nil, "X-Request-Id", "not usable!").Header.Get("X-Request-Id"); id == "" || id == "not usable!" {
+			p.Errorf("the request id is %q, want a new one", id)
+		}
+	},
+	"A user contains the names of the pools, and empty lists are not null": func(p *portalTest) {
 		a := p.http(p.Keys.Manage, "GET", "/users/"+p.local("ada").ID, nil)
 		for _, part := range []string{`"pools":[{"id":"`, `"name":"` + p.defaultPool().Name + `"`, `"roles":["ROLE_USER"]`, `"directRoles":[]`, `"externalId":""`} {
 			if !strings.Contains(string(a.Body), part) {
-				p.Errorf("%s lacks %s", a.Body, part)
+				p.Errorf("the user is %s, want it to contain %s", a.Body, part)
 			}
 		}
 		for _, path := range []string{"/users?status=Deactivated", "/users?userName=unknown", "/audit-events?actor=unknown"} {
 			if a := p.http(p.Keys.Manage, "GET", path, nil); !strings.Contains(string(a.Body), `"items":[]`) {
-				p.Errorf("%s answers %s", path, a.Body)
+				p.Errorf("%s answers %s, want \"items\":[]", path, a.Body)
 			}
 		}
 	},

@@ -124,7 +124,7 @@ var identityTests = map[string]func(*portalTest){
 			p.Fatalf("saved: %d %s %s", saved.Status, saved.Header.Get("ETag"), saved.Body)
 		}
 		body.LoginMethods.SCIM.ProvisionGroups = true
-		p.no(p.http(p.Keys.Manage, "PUT", "/identity-configuration", body, "If-Match", read.Header.Get("ETag")), 412, portalapi.CodeStaleRevision)
+		p.refusedWith(p.http(p.Keys.Manage, "PUT", "/identity-configuration", body, "If-Match", read.Header.Get("ETag")), 412, portalapi.CodeStaleRevision)
 		p.audited("an unchanged save", 0, func() { p.saveLoginMethods(loginMethods()) })
 	},
 	"A plan of the migration is stored in parts": func(p *portalTest) {

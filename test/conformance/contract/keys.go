@@ -34,8 +34,8 @@ var keyTests = map[string]func(*portalTest){
 			p.Errorf("keys: %+v", list.Items)
 		}
 		p.manage("DELETE", "/api-keys/"+made.Key.ID, nil, nil)
-		p.no(p.http(made.Secret, "GET", "/users", nil), 401, portalapi.CodeUnauthenticated)
-		p.no(p.http(p.Keys.Manage, "DELETE", "/api-keys/"+made.Key.ID, nil), 404, portalapi.CodeNotFound)
+		p.refusedWith(p.http(made.Secret, "GET", "/users", nil), 401, portalapi.CodeUnauthenticated)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/api-keys/"+made.Key.ID, nil), 404, portalapi.CodeNotFound)
 	},
 	"A key expires": func(p *portalTest) {
 		var made portalv1.APIKeyWithSecret
@@ -46,8 +46,8 @@ var keyTests = map[string]func(*portalTest){
 		if _, still := p.digests()[made.Key.ID]; still {
 			p.Errorf("the webhook still gets the expired key")
 		}
-		p.no(p.http(made.Secret, "GET", "/users", nil), 401, portalapi.CodeUnauthenticated)
-		p.no(p.http(p.Keys.Manage, "POST", "/api-keys", create), 400, portalapi.CodeInvalid)
+		p.refusedWith(p.http(made.Secret, "GET", "/users", nil), 401, portalapi.CodeUnauthenticated)
+		p.refusedWith(p.http(p.Keys.Manage, "POST", "/api-keys", create), 400, portalapi.CodeInvalid)
 	},
 	"The webhook gets only the digests of keys with the scope scim": func(p *portalTest) {
 		got := map[string]bool{}
@@ -63,7 +63,7 @@ var keyTests = map[string]func(*portalTest){
 			k := scim
 			edit(&k)
 			a := p.http(p.Keys.Manage, "POST", "/api-keys", k)
-			p.no(a, 400, portalapi.CodeInvalid)
+			p.refusedWith(a, 400, portalapi.CodeInvalid)
 			if !bytes.Contains(a.Body, []byte("Okta, EntraID or Other")) && k.Scope == portalv1.ScopeSCIM {
 				p.Errorf("%s: the error does not name the values: %s", why, a.Body)
 			}
@@ -105,7 +105,7 @@ var keyTests = map[string]func(*portalTest){
 						p.Errorf("%s %s with the scope %s answers %d %s", method, path, scope, a.Status, a.Body)
 					}
 				}
-				p.no(p.http("", method, fill(path), "{"), 401, portalapi.CodeUnauthenticated)
+				p.refusedWith(p.http("", method, fill(path), "{"), 401, portalapi.CodeUnauthenticated)
 			}
 		}
 		if tried < 100 {
@@ -114,9 +114,9 @@ var keyTests = map[string]func(*portalTest){
 	},
 	"A change without the scope is audited": func(p *portalTest) {
 		p.audited("a forbidden change", 1, func() {
-			p.no(p.http(p.Keys.Read, "POST", "/users", portalv1.UserCreate{UserName: "ada@example.test"}), 403, portalapi.CodeForbidden)
+			p.refusedWith(p.http(p.Keys.Read, "POST", "/users", portalv1.UserCreate{UserName: "ada@example.test"}), 403, portalapi.CodeForbidden)
 		})
-		p.audited("a forbidden read", 0, func() { p.no(p.http(p.Keys.SCIM, "GET", "/users", nil), 403, portalapi.CodeForbidden) })
+		p.audited("a forbidden read", 0, func() { p.refusedWith(p.http(p.Keys.SCIM, "GET", "/users", nil), 403, portalapi.CodeForbidden) })
 	},
 }
 

@@ -63,7 +63,7 @@ var ownerTests = map[string]func(*portalTest){
 		if got := p.put(adopting("ada", ada.ID, "")); got.ID != ada.ID || got.HandedOver {
 			p.Errorf("adopted: %+v", got)
 		}
-		p.no(p.http(p.Keys.Manage, "PATCH", "/users/"+ada.ID, portalv1.UserPatch{HandedOver: ptr(true)}), 409, portalapi.CodeReadOnly)
+		p.refusedWith(p.http(p.Keys.Manage, "PATCH", "/users/"+ada.ID, portalv1.UserPatch{HandedOver: ptr(true)}), 409, portalapi.CodeReadOnly)
 	},
 	"Adoption is a compare-and-swap, and a late write of the old owner is stale": func(p *portalTest) {
 		p.scimOn()
@@ -119,7 +119,7 @@ var ownerTests = map[string]func(*portalTest){
 		first := p.put(person("ada"))
 		p.refused(p.Client.ReleaseAccount(p.Context(), portalapi.Owner{UID: "u-ada", Revision: 0}, portalapi.ReleaseDelete), portalapi.CodeStaleRevision)
 		p.ok(p.Client.ReleaseAccount(p.Context(), portalapi.Owner{UID: "u-ada", Revision: 1}, portalapi.ReleaseDelete))
-		p.no(p.http(p.Keys.Manage, "GET", "/users/"+first.ID, nil), 404, portalapi.CodeNotFound)
+		p.refusedWith(p.http(p.Keys.Manage, "GET", "/users/"+first.ID, nil), 404, portalapi.CodeNotFound)
 		var trail portalv1.AuditEventPage
 		p.manage("GET", "/audit-events?userId="+first.ID, nil, &trail)
 		if len(trail.Items) != 3 || trail.Items[0].TargetName != "ada@example.test" {

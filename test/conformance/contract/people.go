@@ -28,15 +28,15 @@ var peopleTests = map[string]func(*portalTest){
 			p.Errorf("deactivated: %+v", edited)
 		}
 		p.manage("DELETE", "/users/"+ada.ID, nil, nil)
-		p.no(p.http(p.Keys.Manage, "GET", "/users/"+ada.ID, nil), 404, portalapi.CodeNotFound)
-		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil), 404, portalapi.CodeNotFound)
+		p.refusedWith(p.http(p.Keys.Manage, "GET", "/users/"+ada.ID, nil), 404, portalapi.CodeNotFound)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil), 404, portalapi.CodeNotFound)
 	},
 	"User names are unique across local and managed accounts": func(p *portalTest) {
 		p.scimOn()
 		p.put(person("ada"))
 		p.local("bob")
 		for _, name := range []string{"ADA@example.test", "Bob@Example.test"} {
-			p.no(p.http(p.Keys.Manage, "POST", "/users", portalv1.UserCreate{UserName: name}), 409, portalapi.CodeDuplicateUser)
+			p.refusedWith(p.http(p.Keys.Manage, "POST", "/users", portalv1.UserCreate{UserName: name}), 409, portalapi.CodeDuplicateUser)
 		}
 	},
 	"A SCIM-managed user is read-only while SCIM is on": func(p *portalTest) {
@@ -46,9 +46,9 @@ var peopleTests = map[string]func(*portalTest){
 			{DisplayName: ptr("mine")}, {Status: ptr(portalv1.StatusDeactivated)}, {Pools: &[]string{}}, {Password: ptr("a long enough password")},
 			{DirectRoles: &[]string{portalapi.RoleManager}}, {UserName: ptr("other@example.test")}, {Email: ptr("other@example.test")},
 		} {
-			p.no(p.http(p.Keys.Manage, "PATCH", "/users/"+ada.ID, patch), 409, portalapi.CodeReadOnly)
+			p.refusedWith(p.http(p.Keys.Manage, "PATCH", "/users/"+ada.ID, patch), 409, portalapi.CodeReadOnly)
 		}
-		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil), 409, portalapi.CodeReadOnly)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil), 409, portalapi.CodeReadOnly)
 		if got := p.user(ada.ID); got.Revision != ada.Revision || !got.ReadOnly || got.ReadOnlyReason == "" {
 			p.Errorf("after the refusals: %+v", got)
 		}
@@ -64,9 +64,9 @@ var peopleTests = map[string]func(*portalTest){
 		if first.Status != 200 {
 			p.Fatalf("first edit: %d %s", first.Status, first.Body)
 		}
-		p.no(p.http(p.Keys.Manage, "PATCH", "/users/"+ada.ID, portalv1.UserPatch{DisplayName: ptr("second")}, "If-Match", tag), 412, portalapi.CodeStaleRevision)
-		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "If-Match", tag), 412, portalapi.CodeStaleRevision)
-		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "If-Match", "x"), 400, portalapi.CodeInvalid)
+		p.refusedWith(p.http(p.Keys.Manage, "PATCH", "/users/"+ada.ID, portalv1.UserPatch{DisplayName: ptr("second")}, "If-Match", tag), 412, portalapi.CodeStaleRevision)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "If-Match", tag), 412, portalapi.CodeStaleRevision)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "If-Match", "x"), 400, portalapi.CodeInvalid)
 		if gone := p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "If-Match", first.Header.Get("ETag")); gone.Status != 204 {
 			p.Errorf("delete: %d %s", gone.Status, gone.Body)
 		}
@@ -81,9 +81,9 @@ var peopleTests = map[string]func(*portalTest){
 		refused := func() {
 			p.Helper()
 			for _, patch := range []portalv1.UserPatch{{Status: ptr(portalv1.StatusDeactivated)}, {DirectRoles: &[]string{}}, {HandedOver: ptr(true)}} {
-				p.no(p.http(p.Keys.Manage, "PATCH", path, patch), 409, portalapi.CodeLastManager)
+				p.refusedWith(p.http(p.Keys.Manage, "PATCH", path, patch), 409, portalapi.CodeLastManager)
 			}
-			p.no(p.http(p.Keys.Manage, "DELETE", path, nil), 409, portalapi.CodeLastManager)
+			p.refusedWith(p.http(p.Keys.Manage, "DELETE", path, nil), 409, portalapi.CodeLastManager)
 			if got := p.user(boss.ID); got.Revision != boss.Revision {
 				p.Errorf("the manager was changed: %+v", got)
 			}
@@ -93,7 +93,7 @@ var peopleTests = map[string]func(*portalTest){
 		refused()
 		p.manage("PATCH", "/users/"+second.ID, portalv1.UserPatch{Password: ptr("a long enough password")}, nil)
 		p.manage("PATCH", path, portalv1.UserPatch{HandedOver: ptr(true)}, nil)
-		p.no(p.http(p.Keys.Manage, "PATCH", "/users/"+second.ID, portalv1.UserPatch{HandedOver: ptr(true)}), 409, portalapi.CodeLastManager)
+		p.refusedWith(p.http(p.Keys.Manage, "PATCH", "/users/"+second.ID, portalv1.UserPatch{HandedOver: ptr(true)}), 409, portalapi.CodeLastManager)
 		p.manage("DELETE", path, nil, nil)
 	},
 	"Roles, pools and passwords are checked": func(p *portalTest) {
@@ -107,7 +107,7 @@ var peopleTests = map[string]func(*portalTest){
 			{portalv1.UserCreate{UserName: "ada@example.test", Password: "short"}, portalapi.CodeInvalid},
 			{portalv1.UserCreate{UserName: " ada@example.test"}, portalapi.CodeInvalid},
 		} {
-			p.no(p.http(p.Keys.Manage, "POST", "/users", c.create), 400, c.code)
+			p.refusedWith(p.http(p.Keys.Manage, "POST", "/users", c.create), 400, c.code)
 		}
 	},
 	"A list can be filtered": func(p *portalTest) {

@@ -104,7 +104,7 @@ var poolTests = map[string]func(*portalTest){
 		w.Owner.Revision, w.Roles = 3, nil
 		p.equal("absent again", p.putPool(w).Roles, []string{})
 		body := map[string]any{"ownerName": "team-payments", "revision": 4, "name": "Payments"}
-		p.no(p.http(p.Keys.Provisioning, "PUT", "/provisioning/pools/o-Payments", body), 400, portalapi.CodeInvalid)
+		p.refusedWith(p.http(p.Keys.Provisioning, "PUT", "/provisioning/pools/o-Payments", body), 400, portalapi.CodeInvalid)
 	},
 	"A pool's new roles apply to every member immediately, and the feed has the members": func(p *portalTest) {
 		p.scimOn()
@@ -260,8 +260,8 @@ var poolTests = map[string]func(*portalTest){
 		if adopted := p.putPool(w); adopted.HandedOver || adopted.Created {
 			p.Errorf("adopted: %+v", adopted)
 		}
-		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+own.ID, portalv1.PoolPatch{HandedOver: ptr(true)}), 409, portalapi.CodeReadOnly)
-		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+p.defaultPool().ID, portalv1.PoolPatch{HandedOver: ptr(true)}), 400, portalapi.CodeInvalid)
+		p.refusedWith(p.http(p.Keys.Manage, "PATCH", "/pools/"+own.ID, portalv1.PoolPatch{HandedOver: ptr(true)}), 409, portalapi.CodeReadOnly)
+		p.refusedWith(p.http(p.Keys.Manage, "PATCH", "/pools/"+p.defaultPool().ID, portalv1.PoolPatch{HandedOver: ptr(true)}), 400, portalapi.CodeInvalid)
 	},
 	"Ungranted memberships and roles are shown, and a write of the owner removes them": func(p *portalTest) {
 		p.scimOn()
@@ -349,15 +349,15 @@ var poolTests = map[string]func(*portalTest){
 		made := p.putPool(team("Billing", portalapi.RoleIgnoreQuota))
 		bob := p.put(person("bob", made.ID))
 		p.ok(p.Client.ReleasePool(p.Context(), "o-Billing", true))
-		p.no(p.http(p.Keys.Manage, "GET", "/pools/"+made.ID, nil), 404, portalapi.CodeNotFound)
+		p.refusedWith(p.http(p.Keys.Manage, "GET", "/pools/"+made.ID, nil), 404, portalapi.CodeNotFound)
 		p.equal("the members' roles", slices.Concat(p.user(ada.ID).Roles, p.user(bob.ID).Roles), []string{portalapi.RoleUser, portalapi.RoleUser})
 		p.ok(p.Client.ReleasePool(p.Context(), "o-no-such-owner", true))
 	},
 	"The default pool keeps its name and cannot be deleted": func(p *portalTest) {
 		p.scimOn()
 		def := p.defaultPool()
-		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+def.ID, portalv1.PoolPatch{Name: ptr("Everyone")}), 409, portalapi.CodeDefaultPool)
-		p.no(p.http(p.Keys.Manage, "DELETE", "/pools/"+def.ID, nil), 409, portalapi.CodeDefaultPool)
+		p.refusedWith(p.http(p.Keys.Manage, "PATCH", "/pools/"+def.ID, portalv1.PoolPatch{Name: ptr("Everyone")}), 409, portalapi.CodeDefaultPool)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/pools/"+def.ID, nil), 409, portalapi.CodeDefaultPool)
 		p.manage("PATCH", "/pools/"+def.ID, portalv1.PoolPatch{Description: ptr("all of us")}, nil)
 		p.putPoolRefused(team("DEFAULT", portalapi.RoleManager), portalapi.CodeDuplicatePool)
 		ada := p.put(person("ada"))
@@ -387,8 +387,8 @@ var poolTests = map[string]func(*portalTest){
 	"A pool that an AgentPool manages is read-only for people": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Payments"))
-		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+pool.ID, portalv1.PoolPatch{Description: ptr("mine")}), 409, portalapi.CodeReadOnly)
-		p.no(p.http(p.Keys.Manage, "DELETE", "/pools/"+pool.ID, nil), 409, portalapi.CodeReadOnly)
+		p.refusedWith(p.http(p.Keys.Manage, "PATCH", "/pools/"+pool.ID, portalv1.PoolPatch{Description: ptr("mine")}), 409, portalapi.CodeReadOnly)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/pools/"+pool.ID, nil), 409, portalapi.CodeReadOnly)
 		var got portalv1.Pool
 		p.manage("GET", "/pools/"+pool.ID, nil, &got)
 		if !got.ReadOnly || got.ReadOnlyReason == "" || got.Owner == nil || got.Owner.UID != "o-Payments" {
@@ -436,8 +436,8 @@ var poolTests = map[string]func(*portalTest){
 		boss := p.manager()
 		p.local("second", func(c *portalv1.UserCreate) { c.Password, c.Pools = "a long enough password", []string{pool.ID} })
 		p.manage("PATCH", "/users/"+boss.ID, portalv1.UserPatch{DirectRoles: &[]string{}}, nil)
-		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+pool.ID, portalv1.PoolPatch{Roles: &[]string{}}), 409, portalapi.CodeLastManager)
-		p.no(p.http(p.Keys.Manage, "DELETE", "/pools/"+pool.ID, nil), 409, portalapi.CodeLastManager)
+		p.refusedWith(p.http(p.Keys.Manage, "PATCH", "/pools/"+pool.ID, portalv1.PoolPatch{Roles: &[]string{}}), 409, portalapi.CodeLastManager)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/pools/"+pool.ID, nil), 409, portalapi.CodeLastManager)
 		p.scimOn()
 		w := team("Managers")
 		w.Adopt = &portalapi.Adopt{ID: pool.ID}

@@ -139,22 +139,22 @@ var preconditionTests = map[string]func(*portalTest){
 		put := func(headers ...string) answer {
 			return p.http(p.Keys.Provisioning, "PUT", "/provisioning/users/u-ada", body, headers...)
 		}
-		p.no(put("If-Match", `"1"`, "If-None-Match", "*"), 400, portalapi.CodeInvalid)
-		p.no(put("If-None-Match", `"1"`), 400, portalapi.CodeInvalid)
-		p.no(put("If-Match", "one"), 400, portalapi.CodeInvalid)
-		p.no(put("If-Match", `"1"`), 412, portalapi.CodeStaleRevision)
+		p.refusedWith(put("If-Match", `"1"`, "If-None-Match", "*"), 400, portalapi.CodeInvalid)
+		p.refusedWith(put("If-None-Match", `"1"`), 400, portalapi.CodeInvalid)
+		p.refusedWith(put("If-Match", "one"), 400, portalapi.CodeInvalid)
+		p.refusedWith(put("If-Match", `"1"`), 412, portalapi.CodeStaleRevision)
 		made := put("If-None-Match", "*")
 		if made.Status != 200 {
 			p.Fatalf("created: %d %s", made.Status, made.Body)
 		}
 		body.DisplayName = "Other"
-		p.no(put("If-None-Match", "*"), 412, portalapi.CodeStaleRevision)
+		p.refusedWith(put("If-None-Match", "*"), 412, portalapi.CodeStaleRevision)
 		if got := put("If-Match", made.Header.Get("ETag")); got.Status != 200 {
 			p.Errorf("updated: %d %s", got.Status, got.Body)
 		}
-		p.no(put("Operator-Leader", "not usable!"), 400, portalapi.CodeInvalid)
-		p.no(put("Decided-By", "not%encoded"), 400, portalapi.CodeInvalid)
-		p.no(put("Decided-By", strings.Repeat("x", 2000)), 400, portalapi.CodeInvalid)
+		p.refusedWith(put("Operator-Leader", "not usable!"), 400, portalapi.CodeInvalid)
+		p.refusedWith(put("Decided-By", "not%encoded"), 400, portalapi.CodeInvalid)
+		p.refusedWith(put("Decided-By", strings.Repeat("x", 2000)), 400, portalapi.CodeInvalid)
 	},
 	"The audit names the person who decided about a write": func(p *portalTest) {
 		p.scimOn()

@@ -47,7 +47,7 @@ type World struct {
 	Portal  *fakeportal.Portal
 	Clock   *clocktesting.FakePassiveClock
 	Parts   controllers.Parts
-	Connect func() (portalapi.Client, error) // to the portal, by the IdentityConfiguration's pass; nil: to Portal
+	Connect func() (portalapi.Client, error) // connects the IdentityConfiguration's pass to the portal; nil connects it to Portal
 	Write   func(verb string, o client.Object) error
 
 	mu     sync.Mutex
@@ -58,12 +58,12 @@ type World struct {
 // Want is what a pass does. Its zero fields are checked too.
 type Want struct {
 	Calls  string        // writes to the portal: names of methods, in order
-	Ready  string        // status and reason of Ready; empty: the status says nothing, or the object is gone
+	Ready  string        // status and reason of Ready; empty if the status has none, or the object is gone
 	Says   string        // a part of the message of Ready
 	Also   string        // types of the abnormal conditions, in order
 	Events string        // reasons, in order
 	Again  time.Duration // when the next pass comes without an event
-	Fails  string        // a part of the error; empty: there is none
+	Fails  string        // a part of the error; empty if there is none
 	Gone   bool          // the object
 	Same   bool          // nothing is written to the object
 }

@@ -20,10 +20,10 @@ func TestUntil(t *testing.T) {
 		took   time.Duration
 		says   string
 	}{
-		"AtOnce":  {"A condition that is true is not waited for.", func(context.Context, int) error { return nil }, 0, ""},
-		"Later":   {"It is checked again every second.", func(_ context.Context, n int) error { return map[bool]error{true: errors.New("not yet")}[n < 3] }, 3 * time.Second, ""},
-		"Never":   {"The last error is reported.", func(context.Context, int) error { return errors.New("two of three") }, 10 * time.Second, "two of three"},
-		"Unknown": {"An error that the deadline causes hides no other.", untilTheDeadline, 10 * time.Second, "one of three"},
+		"AtOnce":  {"A condition that is true at once needs no wait.", func(context.Context, int) error { return nil }, 0, ""},
+		"Later":   {"A condition that is false is checked again every second.", func(_ context.Context, n int) error { return map[bool]error{true: errors.New("not yet")}[n < 3] }, 3 * time.Second, ""},
+		"Never":   {"A condition that never becomes true is reported with its last error.", func(context.Context, int) error { return errors.New("two of three") }, 10 * time.Second, "two of three"},
+		"Unknown": {"An error that the deadline causes does not hide an earlier error.", untilTheDeadline, 10 * time.Second, "one of three"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -14,55 +14,68 @@ import (
 	"strings"
 	"testing"
 
+	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/controlplane"
 )
 
-// TestPoliciesKnowEveryDecision compares the annotations that the API defines with the lists of the
-// two policies: one lists who may decide, and the other refuses the webhook.
-func TestPoliciesKnowEveryDecision(t *testing.T) {
+// notDecisions are the annotations of the API that are no decision. AnnotationDecidedBy is written
+// together with a decision, AnnotationRestore is on the namespace, and programs write the others.
+var notDecisions = []string{"AnnotationDecidedBy", "AnnotationRestore", "AnnotationRequest", "AnnotationTrace"}
+
+// TestPoliciesListEveryDecision compares the annotations that the API defines with the lists of the
+// two policies: annotations.yaml requires the verb decide for a decision, and programs.yaml refuses
+// decisions of the webhook. The webhook may not sign a decision either, so that list also has
+// decided-by; in annotations.yaml, decided-by has rules of its own.
+func TestPoliciesListEveryDecision(t *testing.T) {
 	root := controlplane.Root()
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "api", "v1alpha1", "conditions.go"), nil, 0)
-	if err != nil {
-		t.Fatal(err)
+	decisions := definedDecisions(t, filepath.Join(root, "api", "v1alpha1", "conditions.go"))
+	if len(decisions) < 5 {
+		t.Fatalf("found only %v, want at least 5 decisions", decisions)
 	}
-	// What a program writes, or what is written on the namespace.
-	others := []string{"AnnotationDecidedBy", "AnnotationRestore", "AnnotationRequest", "AnnotationTrace"}
-	var want []string
-	ast.Inspect(file, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 && strings.HasPrefix(spec.Names[0].Name, "Annotation") && !slices.Contains(others, spec.Names[0].Name) {
-			if literal, ok := spec.Values[0].(*ast.BasicLit); ok {
-				value, err := strconv.Unquote(literal.Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				want = append(want, value)
-			}
-		}
-		return true
-	})
-	if len(want) < 5 {
-		t.Fatalf("found only %v", want)
-	}
-	slices.Sort(want)
-	listed := regexp.MustCompile(`(?s)- name: decisions\s+expression: >-\s+\[(.*?)\]`)
-	for _, policy := range []string{"annotations.yaml", "programs.yaml"} {
+	list := regexp.MustCompile(`(?s)- name: decisions\s+expression: >-\s+\[(.*?)\]`)
+	for policy, want := range map[string][]string{
+		"annotations.yaml": decisions,
+		"programs.yaml":    append([]string{v1alpha1.AnnotationDecidedBy}, decisions...),
+	} {
 		data, err := os.ReadFile(filepath.Join(root, "config", "policy", policy))
 		if err != nil {
 			t.Fatal(err)
 		}
-		match := listed.FindSubmatch(data)
+		match := list.FindSubmatch(data)
 		if match == nil {
 			t.Fatalf("%s has no list of decisions", policy)
 		}
-		var have []string
+		var got []string
 		for name := range strings.SplitSeq(string(match[1]), ",") {
-			if name = strings.Trim(strings.TrimSpace(name), "'"); name != "iam.lightrun.com/decided-by" {
-				have = append(have, name)
-			}
+			got = append(got, strings.Trim(strings.TrimSpace(name), "'"))
 		}
-		slices.Sort(have)
-		if !slices.Equal(have, want) {
-			t.Errorf("%s lists %v, the API defines %v", policy, have, want)
+		if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("%s lists %v, want %v", policy, got, want)
 		}
 	}
+}
+
+// definedDecisions returns the decisions among the annotations that a Go file defines.
+func definedDecisions(t *testing.T, path string) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, "Annotation") || slices.Contains(notDecisions, spec.Names[0].Name) {
+			return true
+		}
+		if literal, ok := spec.Values[0].(*ast.BasicLit); ok {
+			value, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, value)
+		}
+		return true
+	})
+	return all
 }

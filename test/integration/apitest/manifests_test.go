@@ -32,7 +32,7 @@ func TestLayouts(t *testing.T) {
 	}{
 		{
 			name: "Default", folder: "config/default",
-			reason: "The webhook is a sidecar of the manager.",
+			reason: "In the default, the webhook is a sidecar of the manager.",
 			want:   map[string]pod{"scim-operator": {"scim-operator", []string{"manager", "webhook"}}},
 		},
 		{
@@ -42,7 +42,7 @@ func TestLayouts(t *testing.T) {
 		},
 		{
 			name: "Separate", folder: "config/overlays/separate",
-			reason: "Each program has a Deployment and an account of its own.",
+			reason: "In the separate layout, each program has its own Deployment and service account.",
 			want: map[string]pod{
 				"scim-manager": {"scim-manager", []string{"manager"}},
 				"scim-webhook": {"scim-webhook", []string{"webhook"}},

@@ -25,7 +25,7 @@ import (
 // TestGarbageCollector: Kubernetes deletes an object whose owner does not exist, and the policies
 // do not prevent it, because they exempt the garbage collector. So they refuse the reference.
 func TestGarbageCollector(t *testing.T) {
-	s := get(t)
+	s := sharedFixture(t)
 	for _, name := range []string{"weak", "wildcard", "edit", "admin", "webhook"} {
 		target := object("ScimUser", separate, plainUser, nil)
 		if err := s.clients[name].Patch(t.Context(), target, mergePatch("%s", ownerReferences)); !isRefused(err) {
@@ -48,7 +48,7 @@ func TestGarbageCollector(t *testing.T) {
 
 // TestNamespaceEnds: a namespace with objects of every kind terminates; no policy prevents it.
 func TestNamespaceEnds(t *testing.T) {
-	s := get(t)
+	s := sharedFixture(t)
 	const namespace = "ending"
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
 	if err := s.cp.Client.Create(t.Context(), ns); err != nil {
@@ -66,7 +66,7 @@ func TestNamespaceEnds(t *testing.T) {
 	gone(t, s, ns)
 }
 
-func gone(t *testing.T, s *scene, o client.Object) {
+func gone(t *testing.T, s *fixture, o client.Object) {
 	t.Helper()
 	err := eventually(t.Context(), func(ctx context.Context) error {
 		err := s.cp.Client.Get(ctx, client.ObjectKeyFromObject(o), o)
@@ -83,7 +83,7 @@ func gone(t *testing.T, s *scene, o client.Object) {
 // TestNothingIsAggregated: after role aggregation, Kubernetes' own roles have no right to our
 // kinds.
 func TestNothingIsAggregated(t *testing.T) {
-	s := get(t)
+	s := sharedFixture(t)
 	for _, name := range []string{"view", "edit", "admin"} {
 		var role rbacv1.ClusterRole
 		if err := s.cp.Client.Get(t.Context(), client.ObjectKey{Name: name}, &role); err != nil {
@@ -103,7 +103,7 @@ func TestNothingIsAggregated(t *testing.T) {
 // TestTwoCompanies: two companies in one cluster apply the same objects outside their namespaces,
 // so neither overwrites the other's, and both managers can identify the cluster.
 func TestTwoCompanies(t *testing.T) {
-	s := get(t)
+	s := sharedFixture(t)
 	for _, user := range []string{account(separate, "scim-manager"), account(shared, "scim-operator")} {
 		c, err := s.as(user)
 		if err != nil {
@@ -125,7 +125,7 @@ func TestTwoCompanies(t *testing.T) {
 }
 
 // outside returns the objects of an installation that have no namespace, by kind and name.
-func outside(t *testing.T, s *scene, namespace, folder string) map[string]map[string]any {
+func outside(t *testing.T, s *fixture, namespace, folder string) map[string]map[string]any {
 	t.Helper()
 	dir, err := kustomization(t, namespace, folder)
 	if err != nil {

@@ -45,7 +45,7 @@ func ofGroup(id string) map[string]any {
 var crud = strings.Fields("get list watch create patch update delete deletecollection")
 
 // roles creates the roles that only this test has, and binds every subject to its role.
-func (s *scene) roles(ctx context.Context) error {
+func (s *fixture) roles(ctx context.Context) error {
 	kinds := strings.Fields("scimusers scimgroups scimgroupslices agentpools identityconfigurations nameclaims")
 	for name, verbs := range map[string][]string{"test-weak": crud, "test-patcher": {"get", "list", "watch", "patch"}} {
 		role := &rbacv1.ClusterRole{
@@ -74,7 +74,7 @@ func (s *scene) roles(ctx context.Context) error {
 
 // fixtures creates the objects of every namespace: users and groups as the programs do, and the
 // rest as an administrator.
-func (s *scene) fixtures(ctx context.Context) error {
+func (s *fixture) fixtures(ctx context.Context) error {
 	for _, namespace := range []string{separate, shared, open, foreign} {
 		if err := s.fill(ctx, namespace); err != nil {
 			return fmt.Errorf("%s: %w", namespace, err)
@@ -83,7 +83,7 @@ func (s *scene) fixtures(ctx context.Context) error {
 	return nil
 }
 
-func (s *scene) fill(ctx context.Context, namespace string) error {
+func (s *fixture) fill(ctx context.Context, namespace string) error {
 	webhook, manager := account(namespace, "scim-webhook"), account(namespace, "scim-manager")
 	if namespace == shared {
 		webhook, manager = account(namespace, "scim-operator"), account(namespace, "scim-operator")
@@ -99,7 +99,7 @@ func (s *scene) fill(ctx context.Context, namespace string) error {
 	return errors.Join(s.provider(ctx, namespace, pushes, decides), s.people(ctx, namespace))
 }
 
-func (s *scene) provider(ctx context.Context, namespace string, pushes, decides client.Client) error {
+func (s *fixture) provider(ctx context.Context, namespace string, pushes, decides client.Client) error {
 	for _, r := range records() {
 		for _, name := range []string{plainUser, decidedUser} {
 			// RBAC takes a moment to reach the authorizer.
@@ -118,7 +118,7 @@ func (s *scene) provider(ctx context.Context, namespace string, pushes, decides 
 	return pushes.Create(ctx, object("NameClaim", namespace, claim(0), claimSpec()))
 }
 
-func (s *scene) people(ctx context.Context, namespace string) error {
+func (s *fixture) people(ctx context.Context, namespace string) error {
 	for name, spec := range map[string]map[string]any{
 		plainPool: plain, managerPool: managers, formerPool: plain, groupPool: ofGroup(groupPool),
 	} {
@@ -137,7 +137,7 @@ func (s *scene) people(ctx context.Context, namespace string) error {
 
 // ready waits until the API server knows every role binding and enforces every policy. That takes
 // about a second.
-func (s *scene) ready(ctx context.Context) error {
+func (s *fixture) ready(ctx context.Context) error {
 	for _, sub := range s.subjects {
 		if err := eventually(ctx, func(ctx context.Context) error { return s.granted(ctx, sub) }); err != nil {
 			return fmt.Errorf("the role of %s: %w", sub.name, err)
@@ -174,7 +174,7 @@ func (s *scene) ready(ctx context.Context) error {
 
 // granted checks one right that the subject's role has. Kubernetes' own view, edit and admin have
 // no rights before role aggregation.
-func (s *scene) granted(ctx context.Context, sub subject) error {
+func (s *fixture) granted(ctx context.Context, sub subject) error {
 	verb, resource := "get", "pods"
 	switch {
 	case sub.name == "webhook":

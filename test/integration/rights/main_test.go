@@ -4,6 +4,7 @@ package rights
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -86,33 +87,37 @@ func (s subject) userName() string {
 	return s.user
 }
 
-// scene is the API server with both layouts installed, and a client for each subject.
-type scene struct {
+// fixture is the API server with both layouts installed, and a client for each subject.
+type fixture struct {
 	cp       *controlplane.ControlPlane
 	subjects []subject
 	clients  map[string]client.Client
 }
 
-// scenes contains the one scene of this test binary.
-var scenes struct {
-	once  sync.Once
-	scene *scene
-	err   error
+// shares contains the fixture that the tests of this package share.
+var shares struct {
+	once    sync.Once
+	fixture *fixture
+	err     error
 }
 
-func get(t *testing.T) *scene {
+// sharedFixture returns the fixture, built by the first test that needs it.
+func sharedFixture(t *testing.T) *fixture {
 	t.Helper()
 	cp := controlplane.Get(t)
-	scenes.once.Do(func() { scenes.scene, scenes.err = build(t, cp) })
-	if scenes.err != nil {
-		t.Fatal(scenes.err)
+	shares.once.Do(func() {
+		shares.err = errors.New("the first test that needed the fixture ended while it was being built")
+		shares.fixture, shares.err = build(t, cp)
+	})
+	if shares.err != nil {
+		t.Fatal(shares.err)
 	}
-	return scenes.scene
+	return shares.fixture
 }
 
-func build(t *testing.T, cp *controlplane.ControlPlane) (*scene, error) {
+func build(t *testing.T, cp *controlplane.ControlPlane) (*fixture, error) {
 	ctx := t.Context()
-	s := &scene{cp: cp, subjects: subjects(), clients: map[string]client.Client{}}
+	s := &fixture{cp: cp, subjects: subjects(), clients: map[string]client.Client{}}
 	if err := cp.StartControllers(); err != nil {
 		return nil, err
 	}
@@ -201,7 +206,7 @@ func resolved(path string) string {
 }
 
 // as returns a client of the user without a client-side rate limit.
-func (s *scene) as(user string) (client.Client, error) {
+func (s *fixture) as(user string) (client.Client, error) {
 	config := rest.CopyConfig(s.cp.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
 	if rest, ok := strings.CutPrefix(user, "system:serviceaccount:"); ok {

@@ -23,7 +23,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/controlplane"
 )
 
-func page(t *testing.T) string {
+// rightsDoc returns docs/operations/rights.md.
+func rightsDoc(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(controlplane.Root(), "docs", "operations", "rights.md"))
 	if err != nil {
@@ -32,8 +33,8 @@ func page(t *testing.T) string {
 	return string(text)
 }
 
-// TestPageShowsTheRoles compares the page's table of roles with the roles.
-func TestPageShowsTheRoles(t *testing.T) {
+// TestRightsDocRoles compares the document's table of roles with the roles.
+func TestRightsDocRoles(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(controlplane.Root(), "config", "rbac", "cluster", "people.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -48,26 +49,26 @@ func TestPageShowsTheRoles(t *testing.T) {
 			want = append(want, fmt.Sprintf("| `%s` | %s | %s |", role.Name, strings.Join(rule.Resources, ", "), strings.Join(rule.Verbs, ", ")))
 		}
 	}
-	_, rest, _ := strings.Cut(page(t), "| ClusterRole | kinds | verbs |\n|---|---|---|\n")
+	_, rest, _ := strings.Cut(rightsDoc(t), "| ClusterRole | kinds | verbs |\n|---|---|---|\n")
 	table, _, _ := strings.Cut(rest, "\n\n")
 	if diff := cmp.Diff(want, strings.Split(table, "\n")); diff != "" {
-		t.Errorf("docs/operations/rights.md (-config/rbac/cluster/people.yaml +page):\n%s", diff)
+		t.Errorf("docs/operations/rights.md (-config/rbac/cluster/people.yaml +document):\n%s", diff)
 	}
 }
 
-// TestPageNamesTheDecisions: the page lists every annotation that takes the verb decide.
-func TestPageNamesTheDecisions(t *testing.T) {
+// TestRightsDocDecisions: the document names every annotation that needs the verb decide.
+func TestRightsDocDecisions(t *testing.T) {
 	for _, name := range v1alpha1.DecisionAnnotations() {
-		if short := strings.TrimPrefix(name, "iam.lightrun.com/"); !strings.Contains(page(t), "`"+short+"`") {
-			t.Errorf("the page does not name %s", short)
+		if short := strings.TrimPrefix(name, "iam.lightrun.com/"); !strings.Contains(rightsDoc(t), "`"+short+"`") {
+			t.Errorf("docs/operations/rights.md does not name %s", short)
 		}
 	}
 }
 
-// TestPagesCommands runs the page's commands in order, as a cluster administrator.
-func TestPagesCommands(t *testing.T) {
-	s := get(t)
-	const namespace = "page"
+// TestRightsDocCommands runs the document's commands in order, as a cluster administrator.
+func TestRightsDocCommands(t *testing.T) {
+	s := sharedFixture(t)
+	const namespace = "rights-doc"
 	if err := s.cp.Client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		t.Fatal(err)
 	}
@@ -77,9 +78,9 @@ func TestPagesCommands(t *testing.T) {
 	if err := s.fill(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(page(t), -1)
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(rightsDoc(t), -1)
 	if len(blocks) != 3 {
-		t.Errorf("the page has %d blocks of commands", len(blocks))
+		t.Errorf("docs/operations/rights.md has %d blocks of commands, want 3", len(blocks))
 	}
 	held := object("ScimUser", namespace, plainUser, nil)
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"status":{"held":{"decision":"mxk5w0-9c1d","removal":"Deactivation","users":1}}}`))
@@ -94,7 +95,7 @@ func TestPagesCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := user.GetAnnotations(); got[v1alpha1.AnnotationRelease] != "mxk5w0-9c1d" || got[v1alpha1.AnnotationDecidedBy] != "admin" {
-		t.Errorf("the decision is %v", got)
+		t.Errorf("the annotations are %v, want %s=mxk5w0-9c1d and %s=admin", got, v1alpha1.AnnotationRelease, v1alpha1.AnnotationDecidedBy)
 	}
 	var binding rbacv1.RoleBinding
 	if err := s.cp.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "ada-decides"}, &binding); err != nil {
@@ -105,12 +106,12 @@ func TestPagesCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, open := ns.Annotations[v1alpha1.AnnotationRestore]; open {
-		t.Error("the restore window is open")
+		t.Error("the restore window is open after the last command, want it closed")
 	}
 }
 
 // run runs a block of commands in a shell that stops at the first failure.
-func run(t *testing.T, s *scene, commands string) {
+func run(t *testing.T, s *fixture, commands string) {
 	t.Helper()
 	home := t.TempDir()
 	if err := os.WriteFile(filepath.Join(home, "kubeconfig"), s.cp.Kubeconfig(), 0o600); err != nil {

@@ -36,7 +36,7 @@ const (
 func who(names ...string) []string { return strings.Fields(strings.Join(names, " ")) }
 
 func TestRights(t *testing.T) {
-	s := get(t)
+	s := sharedFixture(t)
 	for _, r := range records() {
 		s.run(t, r.kind, r.operations())
 	}
@@ -45,7 +45,7 @@ func TestRights(t *testing.T) {
 	s.run(t, "IdentityConfiguration", configurations())
 }
 
-func (s *scene) run(t *testing.T, kind string, table []operation) {
+func (s *fixture) run(t *testing.T, kind string, table []operation) {
 	t.Helper()
 	for _, op := range table {
 		t.Run(kind+"/"+op.name, func(t *testing.T) {
@@ -67,7 +67,7 @@ func (s *scene) run(t *testing.T, kind string, table []operation) {
 }
 
 // try performs the operation as one subject and reports whether a policy refused it.
-func (s *scene) try(t *testing.T, op operation, sub subject) bool {
+func (s *fixture) try(t *testing.T, op operation, sub subject) bool {
 	t.Helper()
 	err := op.do(t.Context(), s.clients[sub.name], sub)
 	may := slices.Contains(op.may, sub.name)

@@ -102,7 +102,7 @@ func (w *world) hasKey(id string) {
 	})
 }
 
-// tokens returns the Secret with the portal's tokens; "" if there is none.
+// tokens returns the tokens in the Secret, or "" if there is no Secret.
 func (w *world) tokens() string {
 	w.t.Helper()
 	var s corev1.Secret

@@ -20,7 +20,7 @@ type faults struct {
 	after func(r *http.Request) bool // true: the answer is lost after its effect
 
 	refuse  func(r *http.Request) bool // true: responded with 503, without effect
-	foreign http.HandlerFunc           // not nil: answers requests whose path ends in path, like a proxy
+	foreign http.HandlerFunc           // if not nil, it answers requests whose path ends in path, like a proxy
 	path    string
 }
 

@@ -75,7 +75,7 @@ func TestPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
 		reason string
 		lose   func(*world, *v1alpha1.AgentPool)
 	}{
-		"Restored": {"The object is gone without a finalizer and comes back from an export.", func(w *world, p *v1alpha1.AgentPool) {
+		"Restored": {"The AgentPool is deleted without its finalizer and restored from an export.", func(w *world, p *v1alpha1.AgentPool) {
 			w.stop()
 			before := p.DeepCopy()
 			p.Finalizers = nil
@@ -85,7 +85,7 @@ func TestPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
 			w.create(&v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, p.Name), Spec: spec})
 			w.startManager()
 		}},
-		"Reapplied": {"It is deleted and applied again while the manager only reports.", func(w *world, p *v1alpha1.AgentPool) {
+		"Reapplied": {"The AgentPool is deleted and applied again while the manager only reports.", func(w *world, p *v1alpha1.AgentPool) {
 			w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyReportOnly })
 			w.says(w.identity(), v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 			w.erase(p)

@@ -90,12 +90,12 @@ func TestOwnPoolOfAMomentGoes(t *testing.T) {
 		suspended string // the reason that the pool says while nothing is written
 	}{
 		"SCIMOff": {
-			reason: "The pool was deleted while SCIM was off.",
+			reason: "The declared pool is deleted while SCIM is off.",
 			off:    func(w *world) { w.changeLogin(func(m *portalapi.LoginMethods) { m.SCIMEnabled = false }) },
 			on:     func(w *world) { w.changeLogin(func(m *portalapi.LoginMethods) { m.SCIMEnabled = true }) }, suspended: v1alpha1.ReasonSCIMOff,
 		},
 		"NoConfiguration": {
-			reason: "The pool and the configuration were deleted, and the configuration returns first.",
+			reason: "The declared pool and the configuration are deleted, and the configuration returns first.",
 			off:    func(w *world) { w.erase(w.identity()) },
 			on:     func(w *world) { w.create(w.noBudget(w.configuration())) }, suspended: v1alpha1.ReasonNoConfiguration,
 		},

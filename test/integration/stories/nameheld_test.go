@@ -19,7 +19,7 @@ func TestUserNamePushedAgainWhileItsDeletionIsHeld(t *testing.T) {
 		decided string // the annotation
 	}{
 		"Released": {"The new user gets an account without the roles of the old one.", v1alpha1.AnnotationRelease},
-		"Dropped":  {"The old user keeps the account, and is restored once the new one is deleted.", v1alpha1.AnnotationDrop},
+		"Dropped":  {"The old user keeps the account, and is restored once the new user is deleted.", v1alpha1.AnnotationDrop},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, noBudget)

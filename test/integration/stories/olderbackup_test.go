@@ -16,7 +16,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/idp"
 )
 
-// export returns the group and its slices as an export has them: what a restore creates.
+// export returns the group and its slices as restore creates them: without status and without what
+// the API server sets.
 func (w *world) export(g *v1alpha1.ScimGroup) (all []client.Object) {
 	w.t.Helper()
 	var slices v1alpha1.ScimGroupSliceList
@@ -38,7 +39,8 @@ func (w *world) export(g *v1alpha1.ScimGroup) (all []client.Object) {
 	return all
 }
 
-// restore deletes what there is of the group, which deprovisions no user, and creates the export.
+// restore deletes the group's objects without a tombstone, which deprovisions no user, and creates
+// the objects of the export.
 func (w *world) restore(g *v1alpha1.ScimGroup, export []client.Object) {
 	w.t.Helper()
 	w.must(w.client.DeleteAllOf(w.t.Context(), &v1alpha1.ScimGroupSlice{}, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelGroup: g.Name}))
@@ -48,7 +50,7 @@ func (w *world) restore(g *v1alpha1.ScimGroup, export []client.Object) {
 	}
 }
 
-// pushAll makes those users the only members, as a provider does that pushes whole groups.
+// pushAll replaces all members of the group, as a provider does that pushes whole groups.
 func (w *world) pushAll(g *v1alpha1.ScimGroup, users ...*v1alpha1.ScimUser) {
 	w.t.Helper()
 	w.send(http.MethodPatch, "/Groups/"+g.Name, idp.Patch(idp.Replace("members", idp.Members(idsOf(users)))))
@@ -60,20 +62,20 @@ func TestOlderBackupOfAGroup(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason  string
 		resolve func(w *world, g *v1alpha1.ScimGroup, ada, bob, carl *v1alpha1.ScimUser)
-		members [3]bool // ada, bob and carl, afterwards
+		members [3]bool // true if ada, bob and carl are members afterwards
 	}{
 		"Pushed": {
-			reason:  "A push of all members counts.",
+			reason:  "A push of all members resolves BackupOlder.",
 			resolve: func(w *world, g *v1alpha1.ScimGroup, ada, _, carl *v1alpha1.ScimUser) { w.pushAll(g, ada, carl) },
 			members: [3]bool{true, false, true},
 		},
-		"PushedAsItIs": {
-			reason:  "A push of all members counts also if the objects have these members already.",
+		"PushedUnchanged": {
+			reason:  "A push of all members resolves BackupOlder even if it changes no member.",
 			resolve: func(w *world, g *v1alpha1.ScimGroup, ada, bob, carl *v1alpha1.ScimUser) { w.pushAll(g, ada, bob, carl) },
 			members: [3]bool{true, true, true},
 		},
 		"Accepted": {
-			reason: "A person decides that the backup counts: bob is a member again.",
+			reason: "An administrator accepts the backup: bob is a member again.",
 			resolve: func(w *world, g *v1alpha1.ScimGroup, _, _, _ *v1alpha1.ScimUser) {
 				w.annotate(g, v1alpha1.AnnotationAcceptBackup, strconv.FormatInt(g.Status.OlderThan, 10))
 			},
@@ -95,15 +97,15 @@ func TestOlderBackupOfAGroup(t *testing.T) {
 			w.restore(g, backup)
 			w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonBackupOlder)
 			w.says(pool, v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonBackupOlder)
-			t.Log("a change of one member brings no user back, and a new leader finds the same")
+			t.Log("while the group is BackupOlder, a change of single members neither restores bob nor adds carl, also after a restart of the manager")
 			w.add(g, carl)
 			w.stop()
 			w.startManager()
-			w.provisioned(w.push("dave@example.test", in("others")), user)
+			w.provisioned(w.push("dave@example.test", in("others")), user) // then the restarted manager has done its first passes
 			w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonBackupOlder)
 			for u, want := range map[*v1alpha1.ScimUser]bool{ada: true, bob: false, carl: false} {
 				if got := w.inPool(u.Spec.UserName, "ops"); got != want {
-					t.Errorf("%s in the pool: %v", u.Spec.UserName, got)
+					t.Errorf("%s is in the pool: got %v, want %v", u.Spec.UserName, got, want)
 				}
 			}
 
@@ -115,13 +117,15 @@ func TestOlderBackupOfAGroup(t *testing.T) {
 			w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 			w.says(pool, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 			if g.Status.OlderThan != 0 {
-				t.Errorf("the status still says that the group is older than %d", g.Status.OlderThan)
+				t.Errorf("status.olderThan is %d, want 0", g.Status.OlderThan)
 			}
 		})
 	}
 }
 
-// TestOlderExportIsRefused: an older export applied over a group would lower its revision.
+// TestOlderExportIsRefused: the API server refuses an update that lowers the revision of a group,
+// as applying an older export would. The group still works afterwards: its rename arrives in the
+// portal.
 func TestOlderExportIsRefused(t *testing.T) {
 	w := newWorld(t)
 	g := w.group("ops")
@@ -129,7 +133,7 @@ func TestOlderExportIsRefused(t *testing.T) {
 	w.changeGroup(g, func(s *v1alpha1.ScimGroupSpec) { s.DisplayName = "Operations" })
 	older.ResourceVersion = g.ResourceVersion
 	if err := w.client.Update(w.t.Context(), older); err == nil || !strings.Contains(err.Error(), "newer revision") {
-		t.Errorf("the older export got %v", err)
+		t.Errorf("got %v, want a refusal that names the newer revision", err)
 	}
 	w.eventually("the portal has seen the newer revision", func() error {
 		p := w.poolNamed("Operations")

@@ -19,7 +19,7 @@ import (
 
 // The cases of the ownership table: records that a name can't take over, and roles without a grant.
 
-// portalPool reads a pool from the portal; nil if there is none.
+// portalPool reads a pool from the portal, or returns nil if there is none.
 func (w *world) portalPool(id string) *store.Pool {
 	w.t.Helper()
 	p, err := w.store.Pool(w.t.Context(), id)

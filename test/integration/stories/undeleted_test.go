@@ -127,8 +127,8 @@ func TestADroppedRemovalOfManagersBringsTheGroupBack(t *testing.T) {
 		reason string
 		taken  bool
 	}{
-		"NameFree":  {"The group comes back.", false},
-		"NameTaken": {"It waits for a person, and says which group has the name.", true},
+		"NameFree":  {"A group whose deletion was dropped is restored if its name is free.", false},
+		"NameTaken": {"A group whose deletion was dropped waits if its name is taken, and the condition names the other group.", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, noBudget)

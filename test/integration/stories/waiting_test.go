@@ -68,8 +68,8 @@ func TestDeletionsWaitWhileNothingMayBeWritten(t *testing.T) {
 		says    string
 		proceed func(*world)
 	}{
-		"ReportOnly": {"ReportOnly writes nothing.", policy(v1alpha1.PolicyReportOnly), v1alpha1.ReasonReportOnly, policy(v1alpha1.PolicyEnforce)},
-		"SCIMOff":    {"With SCIM off people manage the accounts.", scim(false), v1alpha1.ReasonSCIMOff, scim(true)},
+		"ReportOnly": {"Under ReportOnly, nothing is written to the portal.", policy(v1alpha1.PolicyReportOnly), v1alpha1.ReasonReportOnly, policy(v1alpha1.PolicyEnforce)},
+		"SCIMOff":    {"While SCIM is off, administrators manage the accounts.", scim(false), v1alpha1.ReasonSCIMOff, scim(true)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -248,7 +248,7 @@ func TestUsersPushedAgainKeepTheirPools(t *testing.T) {
 	}
 }
 
-// poolNamed returns the portal's pool with this name; nil if there is none.
+// poolNamed returns the portal's pool with this name, or nil if there is none.
 func (w *world) poolNamed(name string) *store.Pool {
 	w.t.Helper()
 	all, err := w.store.Pools(w.t.Context())

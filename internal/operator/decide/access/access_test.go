@@ -35,12 +35,12 @@ func TestEffective(t *testing.T) {
 		want   Access
 	}{
 		"NoPools": {
-			reason: "By default users are in the default pool and have the user role.",
+			reason: "A user without another pool is in the default pool and has the user role.",
 			user:   User{UserName: "ada"},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
 		"Union": {
-			reason: "Several pools give the union of their roles, each with every pool that gives it.",
+			reason: "A user in several pools has the union of their roles; each role lists all pools that give it.",
 			user:   User{UserName: "ada@example.test", Groups: []string{"g-fast"}},
 			pools:  []Pool{quota, managers},
 			want: Access{
@@ -49,7 +49,7 @@ func TestEffective(t *testing.T) {
 			},
 		},
 		"FirstSourceWins": {
-			reason: "A pool with several sources is listed once, the group first.",
+			reason: "A pool with several sources of one membership is listed once, with the group as the source.",
 			user:   User{UserName: "ada@example.test", Groups: []string{"g-managers"}},
 			pools:  []Pool{managers},
 			want: Access{
@@ -58,7 +58,7 @@ func TestEffective(t *testing.T) {
 			},
 		},
 		"Filter": {
-			reason: "A filter that matches adds the user.",
+			reason: "A filter that matches the user adds the user to the pool.",
 			user:   User{UserName: "bob", Attributes: in("Payments")},
 			pools:  []Pool{payments, quota},
 			want: Access{
@@ -67,7 +67,7 @@ func TestEffective(t *testing.T) {
 			},
 		},
 		"FrozenKeeps": {
-			reason: "An invalid filter freezes the membership as it was.",
+			reason: "A pool with an invalid filter keeps the users that it has.",
 			user:   User{UserName: "bob", CurrentByFilter: []string{"frozen"}, Attributes: in("x")},
 			pools:  []Pool{frozen},
 			want: Access{
@@ -76,7 +76,7 @@ func TestEffective(t *testing.T) {
 			},
 		},
 		"FrozenAddsNoUser": {
-			reason: "An invalid filter adds no user.",
+			reason: "A pool with an invalid filter adds no user.",
 			user:   User{UserName: "bob", Attributes: in("x")},
 			pools:  []Pool{frozen},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},

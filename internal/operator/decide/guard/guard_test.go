@@ -52,10 +52,10 @@ func TestBudgetLeft(t *testing.T) {
 		all, removed int
 		want         int
 	}{
-		"Percent":    {"A percentage of those who were active.", Budget{20, 5}, 100, 3, 17},
-		"Few":        {"Of few, a fixed number.", Budget{20, 5}, 4, 0, 5},
-		"Used":       {"What was used stays used.", Budget{20, 5}, 20, 5, 0},
-		"Overdrawn":  {"A decision may exceed the budget.", Budget{20, 5}, 20, 9, 0},
+		"Percent":    {"The budget is a percentage of the users who were active at first.", Budget{20, 5}, 100, 3, 17},
+		"Few":        {"With few users, the budget is a fixed number.", Budget{20, 5}, 4, 0, 5},
+		"Used":       {"What was removed earlier in the window reduces the budget.", Budget{20, 5}, 20, 5, 0},
+		"Overdrawn":  {"After a released removal above the budget, no budget is left.", Budget{20, 5}, 20, 9, 0},
 		"NoneAtAll":  {"A budget of zero holds every removal.", Budget{0, 0}, 1000, 0, 0},
 		"Everything": {"A budget of 100 percent holds nothing.", Budget{100, 0}, 10, 0, 10},
 	} {
@@ -83,20 +83,20 @@ func TestDecide(t *testing.T) {
 		want    Verdict
 		id      string
 	}{
-		"Empty":           {"No user loses anything.", members(), nil, nil, false, Nothing, ""},
-		"TakenBack":       {"The provider took it back: nothing is held any more.", members(), mark(portalapi.MarkHeld, held), nil, true, Nothing, ""},
+		"Empty":           {"A change by which no user loses anything needs no decision.", members(), nil, nil, false, Nothing, ""},
+		"TakenBack":       {"If the provider takes a held removal back, nothing is held any more.", members(), mark(portalapi.MarkHeld, held), nil, true, Nothing, ""},
 		"Fits":            {"A removal within the budget needs no decision.", set, nil, nil, true, Apply, ""},
 		"DoesNotFit":      {"A removal that does not fit is held completely.", set, nil, nil, false, Hold, set.ID(now)},
-		"NewWindow":       {"A mark outlives a window: the removal would fit now, but stays held.", set, mark(portalapi.MarkHeld, held), nil, true, Hold, held},
-		"Released":        {"A person released exactly this set.", set, mark(portalapi.MarkHeld, held), map[string]Decision{held: Release}, false, Apply, held},
-		"Dropped":         {"A person dropped exactly this set.", set, mark(portalapi.MarkHeld, held), map[string]Decision{held: Drop}, true, Keep, held},
-		"DropRemembered":  {"The portal remembers a drop whose annotation was lost.", set, mark(portalapi.MarkDropped, held), nil, true, Keep, held},
+		"NewWindow":       {"A held removal stays held in the next window, although it fits the new budget.", set, mark(portalapi.MarkHeld, held), nil, true, Hold, held},
+		"Released":        {"A removal is carried out if its exact set was released.", set, mark(portalapi.MarkHeld, held), map[string]Decision{held: Release}, false, Apply, held},
+		"Dropped":         {"A removal is not carried out if its exact set was dropped.", set, mark(portalapi.MarkHeld, held), map[string]Decision{held: Drop}, true, Keep, held},
+		"DropRemembered":  {"A drop that the portal recorded counts, also if its annotation was lost.", set, mark(portalapi.MarkDropped, held), nil, true, Keep, held},
 		"ReleaseAfterAll": {"A dropped removal may be released later.", set, mark(portalapi.MarkDropped, held), map[string]Decision{held: Release}, false, Apply, held},
-		"Grew":            {"Another set has another id and is undecided, and stays held.", set, mark(portalapi.MarkHeld, earlier), map[string]Decision{earlier: Release}, true, Hold, set.ID(now)},
-		"GrewDropped":     {"A drop does not cover users who were added later, and they do not pass with it.", set, mark(portalapi.MarkDropped, earlier), nil, true, Hold, set.ID(now)},
-		"OtherKind":       {"While another removal of the object is marked, nothing passes by the budget.", set, &portalapi.Mark{What: portalapi.RemovalManager, State: portalapi.MarkHeld, Decision: "x"}, nil, true, Hold, set.ID(now)},
-		"ClockBehind":     {"An id is never reused, even if the clock went back.", set, mark(portalapi.MarkHeld, later), nil, true, Hold, set.ID(2001)},
-		"NotHeldYet":      {"A decision about a set that was never held is ignored.", set, nil, map[string]Decision{set.ID(now): Release}, false, Hold, set.ID(now)},
+		"Grew":            {"A set that grew has another id: the release of the former set does not count for it.", set, mark(portalapi.MarkHeld, earlier), map[string]Decision{earlier: Release}, true, Hold, set.ID(now)},
+		"GrewDropped":     {"A drop does not cover users who were added to the set later: the new set is held.", set, mark(portalapi.MarkDropped, earlier), nil, true, Hold, set.ID(now)},
+		"OtherKind":       {"While another removal of the object is marked, a removal within the budget is held too.", set, &portalapi.Mark{What: portalapi.RemovalManager, State: portalapi.MarkHeld, Decision: "x"}, nil, true, Hold, set.ID(now)},
+		"ClockBehind":     {"A new mark gets a new id, even if the clock went back.", set, mark(portalapi.MarkHeld, later), nil, true, Hold, set.ID(2001)},
+		"NotHeldYet":      {"A decision about a set that was never held does not count.", set, nil, map[string]Decision{set.ID(now): Release}, false, Hold, set.ID(now)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, id, err := Decide(tc.set, Facts{

@@ -18,13 +18,13 @@ func TestOwnershipOf(t *testing.T) {
 		there  Presence
 		want   Ownership
 	}{
-		"SameUID":      {"Our UID owns it.", portalapi.Owner{UID: "new", Name: "ada", Binding: "b"}, Present, SameUID},
-		"SameName":     {"An object with our name and another UID owned it: restored, or deleted and applied again.", portalapi.Owner{UID: "old", Name: "ada", Binding: "b"}, Gone, SameName},
-		"Elsewhere":    {"The same name under another company's binding does not count.", portalapi.Owner{UID: "old", Name: "ada", Binding: "a"}, Gone, OwnerGone},
-		"OwnerGone":    {"The owner no longer exists.", portalapi.Owner{UID: "x", Name: "bob"}, Gone, OwnerGone},
-		"OwnerLeaving": {"The owner is being deleted.", portalapi.Owner{UID: "x", Name: "bob"}, Leaving, OwnerLeaving},
-		"Others":       {"Another object that exists owns it.", portalapi.Owner{UID: "x", Name: "bob"}, Present, Others},
-		"Unowned":      {"It has no owner.", portalapi.Owner{}, Gone, Unowned},
+		"SameUID":      {"A record with the object's UID is its own.", portalapi.Owner{UID: "new", Name: "ada", Binding: "b"}, Present, SameUID},
+		"SameName":     {"A record with the object's name and another UID was owned before a restore, or before the object was applied again.", portalapi.Owner{UID: "old", Name: "ada", Binding: "b"}, Gone, SameName},
+		"Elsewhere":    {"A record with the object's name under another binding belongs to another operator's object.", portalapi.Owner{UID: "old", Name: "ada", Binding: "a"}, Gone, OwnerGone},
+		"OwnerGone":    {"The record of an owner that no longer exists is without an owner.", portalapi.Owner{UID: "x", Name: "bob"}, Gone, OwnerGone},
+		"OwnerLeaving": {"The record of an owner that is being deleted waits for that deletion.", portalapi.Owner{UID: "x", Name: "bob"}, Leaving, OwnerLeaving},
+		"Others":       {"The record of another object that exists belongs to that object.", portalapi.Owner{UID: "x", Name: "bob"}, Present, Others},
+		"Unowned":      {"A record without an owner belongs to the portal.", portalapi.Owner{}, Gone, Unowned},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := OwnershipOf(tc.owner, me, tc.there); got != tc.want {
@@ -55,35 +55,35 @@ func TestOwnership(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason  string
 		verdict func() Verdict
-		waits   string // the condition's reason; empty: adopted
+		waits   string // the condition's reason; empty if the record is adopted
 	}{
-		"AccountSameUID":      {"Owned by our UID: ours.", account(scim, SameUID, Policy{}), ""},
-		"AccountSameName":     {"Owned by the same name under another UID: adopted at once.", account(scim, SameName, Policy{}), ""},
-		"AccountOwnerGone":    {"Its owner no longer exists: adopted by the existing user who has the claim.", account(scim, OwnerGone, Policy{}), ""},
-		"AccountOthers":       {"Owned by another object that exists: waits.", account(scim, Others, Policy{}), v1alpha1.ReasonNameReleasePending},
-		"AccountOwnerLeaving": {"Its owner is being deleted: waits until that is done.", account(scim, OwnerLeaving, Policy{}), v1alpha1.ReasonNameReleasePending},
-		"AccountHeld":         {"Its owner's deletion is held: waits for a person's decision there.", account(held, OwnerLeaving, Policy{}), v1alpha1.ReasonNameHeld},
-		"AccountDropped":      {"A person dropped its owner's deletion: the owner keeps the account.", account(dropped, OwnerLeaving, Policy{}), v1alpha1.ReasonNameHeld},
-		"AccountRenameHeld":   {"Its owner was renamed, and the guard holds that write: waits for the decision there.", account(held, Others, Policy{}), v1alpha1.ReasonNameHeld},
-		"AccountReleased":     {"The kept record of a person who left: adopted when the person returns.", account(scim, Unowned, Policy{}), ""},
-		"AccountLocal":        {"Created in the portal: never adopted because of its name.", account(local, Unowned, Policy{}), v1alpha1.ReasonLocalAccountExists},
-		"AccountMigrated":     {"The migration toggle is consent.", account(local, Unowned, Policy{ProvisionExistingUsers: true}), ""},
-		"AccountHanded":       {"The hand-over button is consent.", account(handedOver, Unowned, Policy{}), ""},
+		"AccountSameUID":      {"A record with the object's UID is the object's own.", account(scim, SameUID, Policy{}), ""},
+		"AccountSameName":     {"A record that the same name owned under another UID is adopted at once.", account(scim, SameName, Policy{}), ""},
+		"AccountOwnerGone":    {"An account whose owner no longer exists is adopted by the existing user who has the claim.", account(scim, OwnerGone, Policy{}), ""},
+		"AccountOthers":       {"A user waits for an account that another existing object owns.", account(scim, Others, Policy{}), v1alpha1.ReasonNameReleasePending},
+		"AccountOwnerLeaving": {"A user waits until the deletion of the account's owner is done.", account(scim, OwnerLeaving, Policy{}), v1alpha1.ReasonNameReleasePending},
+		"AccountHeld":         {"If the deletion of the record's owner is held, the adoption waits for the decision about it.", account(held, OwnerLeaving, Policy{}), v1alpha1.ReasonNameHeld},
+		"AccountDropped":      {"If the deletion of the account's owner was dropped, the owner keeps the account.", account(dropped, OwnerLeaving, Policy{}), v1alpha1.ReasonNameHeld},
+		"AccountRenameHeld":   {"If the guard holds the rename of the account's owner, the user waits for the decision about it.", account(held, Others, Policy{}), v1alpha1.ReasonNameHeld},
+		"AccountReleased":     {"The kept account of a user who left is adopted when the user returns.", account(scim, Unowned, Policy{}), ""},
+		"AccountLocal":        {"A record that was created in the portal is never adopted because of its name.", account(local, Unowned, Policy{}), v1alpha1.ReasonLocalAccountExists},
+		"AccountMigrated":     {"The toggle for existing users is the consent to adopt local accounts.", account(local, Unowned, Policy{ProvisionExistingUsers: true}), ""},
+		"AccountHanded":       {"The hand-over button is the consent to adopt a record.", account(handedOver, Unowned, Policy{}), ""},
 
-		"PoolSameUID":      {"Owned by our UID: ours.", pool(plain, SameUID, false, false), ""},
-		"PoolSameName":     {"Owned by the same name under another UID: adopted at once.", pool(plain, SameName, false, false), ""},
-		"PoolOwnerGone":    {"Its owner no longer exists: another name adopts it only with consent.", pool(plain, OwnerGone, false, false), v1alpha1.ReasonConsentRequired},
-		"PoolChosen":       {"spec.adopt is that consent.", pool(plain, OwnerGone, false, true), ""},
-		"PoolOthers":       {"Owned by another object that exists: waits, whatever spec.adopt says.", pool(plain, Others, false, true), v1alpha1.ReasonNameReleasePending},
-		"PoolOwnerLeaving": {"Its owner is being deleted: waits until it is released.", pool(plain, OwnerLeaving, false, true), v1alpha1.ReasonNameReleasePending},
-		"PoolHeld":         {"Its owner's deletion is held: waits for a person's decision there.", pool(marked(portalapi.RemovalDeletion), OwnerLeaving, false, true), v1alpha1.ReasonNameHeld},
-		"PoolRoleHeld":     {"Its owner's change is held, the rename with it.", pool(marked(portalapi.RemovalManager), Others, false, false), v1alpha1.ReasonNameHeld},
-		"PoolMembersHeld":  {"Members who stay do not stop a rename: no person has to decide.", pool(marked(portalapi.RemovalMembers), Others, false, false), v1alpha1.ReasonNameReleasePending},
-		"PoolUnowned":      {"Created in the portal: never adopted because of its name.", pool(plain, Unowned, false, false), v1alpha1.ReasonConsentRequired},
-		"PoolAdopt":        {"spec.adopt is consent.", pool(plain, Unowned, false, true), ""},
-		"PoolHanded":       {"The hand-over button is consent.", pool(&portalapi.Pool{Name: "SRE", HandedOver: true}, Unowned, false, false), ""},
-		"DefaultOwn":       {"The default pool: adopted by AgentPool/default.", pool(def, Unowned, true, false), ""},
-		"DefaultOther":     {"The default pool: no other AgentPool adopts it.", pool(def, Unowned, false, true), v1alpha1.ReasonDefaultPoolName},
+		"PoolSameUID":      {"A record with the object's UID is the object's own.", pool(plain, SameUID, false, false), ""},
+		"PoolSameName":     {"A record that the same name owned under another UID is adopted at once.", pool(plain, SameName, false, false), ""},
+		"PoolOwnerGone":    {"A pool whose owner no longer exists is adopted under another name only with consent.", pool(plain, OwnerGone, false, false), v1alpha1.ReasonConsentRequired},
+		"PoolChosen":       {"spec.adopt is the consent to adopt a pool whose owner no longer exists.", pool(plain, OwnerGone, false, true), ""},
+		"PoolOthers":       {"An AgentPool waits for a pool that another existing object owns, whatever spec.adopt says.", pool(plain, Others, false, true), v1alpha1.ReasonNameReleasePending},
+		"PoolOwnerLeaving": {"An AgentPool waits until a pool whose owner is being deleted is released.", pool(plain, OwnerLeaving, false, true), v1alpha1.ReasonNameReleasePending},
+		"PoolHeld":         {"If the deletion of the record's owner is held, the adoption waits for the decision about it.", pool(marked(portalapi.RemovalDeletion), OwnerLeaving, false, true), v1alpha1.ReasonNameHeld},
+		"PoolRoleHeld":     {"If the guard holds a change of the pool's owner, it also holds the owner's rename.", pool(marked(portalapi.RemovalManager), Others, false, false), v1alpha1.ReasonNameHeld},
+		"PoolMembersHeld":  {"Held members of a pool do not delay its owner's rename, so the name needs no decision.", pool(marked(portalapi.RemovalMembers), Others, false, false), v1alpha1.ReasonNameReleasePending},
+		"PoolUnowned":      {"A record that was created in the portal is never adopted because of its name.", pool(plain, Unowned, false, false), v1alpha1.ReasonConsentRequired},
+		"PoolAdopt":        {"spec.adopt is the consent to adopt a pool that was created in the portal.", pool(plain, Unowned, false, true), ""},
+		"PoolHanded":       {"The hand-over button is the consent to adopt a record.", pool(&portalapi.Pool{Name: "SRE", HandedOver: true}, Unowned, false, false), ""},
+		"DefaultOwn":       {"AgentPool/default adopts the default pool.", pool(def, Unowned, true, false), ""},
+		"DefaultOther":     {"No AgentPool with another name adopts the default pool.", pool(def, Unowned, false, true), v1alpha1.ReasonDefaultPoolName},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := tc.verdict()

@@ -39,43 +39,43 @@ func TestComputePool(t *testing.T) {
 		have   PoolFacts
 		action Action
 		why    string // the condition's reason
-		writes string // the name that is written; empty: nothing is
+		writes string // the name that is written; empty if nothing is written
 		loses  bool
 	}{
-		"New":       {reason: "No such pool: create.", want: write(), action: Create, writes: "Payments"},
-		"Same":      {reason: "Nothing differs.", want: write(), have: PoolFacts{Own: own, Named: own}, action: None},
-		"Renamed":   {reason: "A new name is written.", want: write(named("Pay")), have: PoolFacts{Own: own}, action: Update, writes: "Pay"},
-		"Described": {reason: "So is a description.", want: write(func(w *portalapi.PoolWrite) { w.Description = "d" }), have: PoolFacts{Own: own, Named: own}, action: Update, writes: "Payments"},
-		"Emptied": {reason: "Absent and empty roles remove all, and the plan reports the loss of ROLE_MANAGER.",
+		"New":       {reason: "An AgentPool without a pool in the portal creates it.", want: write(), action: Create, writes: "Payments"},
+		"Same":      {reason: "A pool in the desired state is not written.", want: write(), have: PoolFacts{Own: own, Named: own}, action: None},
+		"Renamed":   {reason: "A changed name is written.", want: write(named("Pay")), have: PoolFacts{Own: own}, action: Update, writes: "Pay"},
+		"Described": {reason: "A changed description is written.", want: write(func(w *portalapi.PoolWrite) { w.Description = "d" }), have: PoolFacts{Own: own, Named: own}, action: Update, writes: "Payments"},
+		"Emptied": {reason: "Absent or empty roles remove all roles, and the plan reports the loss of ROLE_MANAGER.",
 			want: write(giving()), have: PoolFacts{Own: own, Named: own}, action: Update, writes: "Payments", loses: true},
 		"Tampered": {reason: "A role without a grant is removed without the guard.",
 			want: write(giving("ROLE_IGNORE_QUOTA")), have: PoolFacts{Own: tampered, Named: tampered}, action: Update, writes: "Payments"},
-		"TamperedAndWanted": {reason: "A wanted role that others set is granted by a write.",
+		"TamperedAndWanted": {reason: "A wanted role that the portal has without a grant is granted by a write.",
 			want: write(giving("ROLE_IGNORE_QUOTA", "ROLE_MANAGER")), have: PoolFacts{Own: tampered, Named: tampered}, action: Update, writes: "Payments"},
-		"Clash": {reason: "A rename to the name of a pool of the portal waits.",
+		"Clash": {reason: "A rename to the name of a pool that was created in the portal waits.",
 			want: write(), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: portals}, action: Wait, why: v1alpha1.ReasonPoolExists},
 		"ClashTakesRoles": {reason: "A name conflict does not delay the removal of roles.",
 			want: write(giving()), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: portals}, action: Update, why: v1alpha1.ReasonPoolExists, writes: "Pay", loses: true},
-		"Swap": {reason: "A name that another AgentPool's pool has is waited for.",
+		"Swap": {reason: "A rename waits while another AgentPool's pool has the name.",
 			want: write(), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: &portalapi.Pool{ID: "2", Name: "Payments", Owner: other}}, action: Wait, why: v1alpha1.ReasonNameReleasePending},
 		"RenamedToDefault": {reason: "No pool can be renamed to the default pool's name.",
 			want: write(named("DEFAULT")), have: PoolFacts{Own: own, Named: def}, action: Wait, why: v1alpha1.ReasonDefaultPoolName},
 
 		"NamedLikeThePortals": {reason: "A pool created in the portal is not adopted because of its name.",
 			want: write(), have: PoolFacts{Named: portals}, action: Wait, why: v1alpha1.ReasonConsentRequired},
-		"Chosen": {reason: "spec.adopt is consent.",
+		"Chosen": {reason: "spec.adopt is the consent to adopt a pool of the portal.",
 			want: write(), have: PoolFacts{Named: portals, Adopt: "2", Adopted: portals}, action: Adopt, writes: "Payments"},
-		"ChosenByAnotherName": {reason: "A chosen pool is renamed.",
+		"ChosenByAnotherName": {reason: "A pool that spec.adopt names is renamed to the AgentPool's name.",
 			want: write(), have: PoolFacts{Adopt: "3", Adopted: &portalapi.Pool{ID: "3", Name: "SRE", Roles: manager}}, action: Adopt, writes: "Payments"},
-		"ChosenLosesManager": {reason: "A loss through adoption counts.",
+		"ChosenLosesManager": {reason: "The plan of an adoption reports that its members lose ROLE_MANAGER.",
 			want: write(giving()), have: PoolFacts{Adopt: "3", Adopted: &portalapi.Pool{ID: "3", Name: "SRE", Roles: manager}}, action: Adopt, writes: "Payments", loses: true},
-		"ChosenAndNamed": {reason: "Of two pools one must be renamed first.",
+		"ChosenAndNamed": {reason: "If another pool in the portal has the AgentPool's name, one of the two must be renamed before the adoption.",
 			want: write(), have: PoolFacts{Named: portals, Adopt: "3", Adopted: &portalapi.Pool{ID: "3", Name: "SRE"}}, action: Wait, why: v1alpha1.ReasonAdoptRefused},
 		"ChosenIsNotThere": {reason: "A wrong spec.adopt does not create a second pool.",
 			want: write(), have: PoolFacts{Adopt: "3"}, action: Wait, why: v1alpha1.ReasonAdoptRefused},
-		"ChosenBesideOwn": {reason: "An AgentPool has one pool; roles are removed anyway.",
+		"ChosenBesideOwn": {reason: "An AgentPool that has a pool adopts no second one; it still removes roles.",
 			want: write(giving()), have: PoolFacts{Own: own, Named: own, Adopt: "3"}, action: Update, why: v1alpha1.ReasonAdoptRefused, writes: "Payments", loses: true},
-		"ChosenDefault": {reason: "Consent does not apply to the default pool.",
+		"ChosenDefault": {reason: "spec.adopt does not adopt the default pool.",
 			want: write(), have: PoolFacts{Adopt: "d", Adopted: def}, action: Wait, why: v1alpha1.ReasonDefaultPoolName},
 
 		"Default": {reason: "AgentPool/default adopts the default pool, which keeps its name.",
@@ -146,12 +146,12 @@ func TestGrantedRoles(t *testing.T) {
 		account *portalapi.Account
 		want    []string
 	}{
-		"ByPools":     {"Roles of pools that the owner added the user to are granted.", owned(func(a *portalapi.Account) { a.Pools = []string{"managers", "quota"} }), []string{"ROLE_MANAGER", "ROLE_IGNORE_QUOTA"}},
+		"ByPools":     {"The roles of pools to which the owner added the user are granted.", owned(func(a *portalapi.Account) { a.Pools = []string{"managers", "quota"} }), []string{"ROLE_MANAGER", "ROLE_IGNORE_QUOTA"}},
 		"Membership":  {"A membership without a grant grants nothing.", owned(func(a *portalapi.Account) { a.Pools, a.Ungranted = []string{"managers"}, []string{"managers"} }), nil},
-		"PoolRole":    {"Nor does a role of the pool without a grant.", owned(func(a *portalapi.Account) { a.Pools = []string{"tampered"} }), nil},
-		"Direct":      {"Nor does a direct role.", owned(func(a *portalapi.Account) { a.DirectRoles = []string{"ROLE_MANAGER"} }), nil},
+		"PoolRole":    {"A role of the pool without a grant is not granted to its members.", owned(func(a *portalapi.Account) { a.Pools = []string{"tampered"} }), nil},
+		"Direct":      {"A direct role without a grant is not granted.", owned(func(a *portalapi.Account) { a.DirectRoles = []string{"ROLE_MANAGER"} }), nil},
 		"UnknownPool": {"Roles of an unknown pool count as granted, so that the guard counts too many rather than too few.", owned(func(a *portalapi.Account) { a.Pools = []string{"new"} }), []string{"ROLE_MANAGER", "ROLE_USER"}},
-		"Local":       {"People granted what a local account has.", &portalapi.Account{Roles: []string{"ROLE_MANAGER"}, DirectRoles: []string{"ROLE_MANAGER"}}, []string{"ROLE_MANAGER"}},
+		"Local":       {"The roles of a local account are granted by administrators.", &portalapi.Account{Roles: []string{"ROLE_MANAGER"}, DirectRoles: []string{"ROLE_MANAGER"}}, []string{"ROLE_MANAGER"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := GrantedRoles(tc.account, func(id string) *portalapi.Pool { return pools[id] })

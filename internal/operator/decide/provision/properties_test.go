@@ -34,7 +34,7 @@ var (
 	someBy    = rapid.SampledFrom([]portalapi.ManagedBy{portalapi.ManagedByLocal, portalapi.ManagedBySCIM})
 )
 
-// revisionOf returns the account's revision; 0: no account.
+// revisionOf returns the account's revision, or 0 if there is no account.
 func revisionOf(a *portalapi.Account) int64 {
 	if a == nil {
 		return 0

@@ -53,7 +53,7 @@ func TestCompute(t *testing.T) {
 		out    outcome
 	}{
 		"New": {
-			reason: "No account has the name: create.",
+			reason: "A user whose name no account has gets a new account.",
 			have:   func(Account) Facts { return Facts{} },
 			out:    outcome{Action: Create},
 		},
@@ -63,7 +63,7 @@ func TestCompute(t *testing.T) {
 			out:    outcome{Action: None},
 		},
 		"NewerRevisionOnly": {
-			reason: "The last push is recorded, so that newer and older pushes can be distinguished.",
+			reason: "A push that changes no attribute is recorded by its revision, so that older pushes can be recognised.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.Revision = 2 })
 				return Facts{Own: a, Named: a}
@@ -71,7 +71,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Update},
 		},
 		"OlderInPlace": {
-			reason: "An older export replaced the object: nothing changes until the next push, or a person's decision.",
+			reason: "After an older export replaced the object, nothing changes until the next push or a decision.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.Revision, a.DisplayName = w.Owner.Revision+1, "Newer" })
 				return Facts{Own: a, Named: a}
@@ -79,7 +79,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
 		},
 		"OlderInPlaceAccepted": {
-			reason: "A person allows it to replace a newer revision.",
+			reason: "A user whose older revision was accepted is written.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.Revision, a.DisplayName = w.Owner.Revision+1, "Newer" })
 				return Facts{Own: a, Named: a, Accepted: w.Owner.Revision + 1}
@@ -87,7 +87,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Update},
 		},
 		"OlderInPlaceAndTheSame": {
-			reason: "If it equals the newer one, nothing waits.",
+			reason: "An older export that equals the newer one does not wait.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.Revision = w.Owner.Revision + 1 })
 				return Facts{Own: a, Named: a}
@@ -95,7 +95,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: None},
 		},
 		"EditedBehindOurBack": {
-			reason: "Drift is healed.",
+			reason: "A change in the portal of an attribute that the operator manages is reverted.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.DisplayName = "Mallory" })
 				return Facts{Own: a, Named: a}
@@ -103,7 +103,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Update},
 		},
 		"Leaves": {
-			reason: "Deactivation is a removal.",
+			reason: "The guard counts a deactivation as a removal.",
 			want:   func(w *Account) { w.Active = false },
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Status = portalapi.StatusActive })
@@ -112,7 +112,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Update, Removal: true},
 		},
 		"LosesManager": {
-			reason: "Losing ROLE_MANAGER counts as a removal.",
+			reason: "The guard counts the loss of ROLE_MANAGER as a removal.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) {
 					a.Pools, a.Roles = []string{"p-default", "p-managers"}, []string{"ROLE_MANAGER", "ROLE_USER"}
@@ -132,7 +132,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Update},
 		},
 		"DirectRole": {
-			reason: "An account of ours has no direct role.",
+			reason: "A direct role of a SCIM-managed account is removed.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) {
 					a.DirectRoles, a.Roles = []string{"ROLE_MANAGER"}, []string{"ROLE_MANAGER", "ROLE_USER"}
@@ -176,41 +176,41 @@ func TestCompute(t *testing.T) {
 			out:    outcome{Action: Wait, Reason: v1alpha1.ReasonLocalAccountExists, Mark: true},
 		},
 		"LocalAccountAlreadyMarked": {
-			reason: "Waiting costs no call once it is recorded.",
+			reason: "No call is made for a user who waits once the account records it.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) { local(a); a.WaitingFor = w.Owner })}
 			},
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonLocalAccountExists},
 		},
 		"LocalAccountToggleOn": {
-			reason: "The toggle adopts local accounts that the provider pushed.",
+			reason: "The toggle for existing users adopts the local account of a pushed user.",
 			have:   func(w Account) Facts { return Facts{Named: account(w, local)} },
 			policy: Policy{ProvisionExistingUsers: true},
 			out:    outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1"}},
 		},
 		"LocalAccountHandedOver": {
-			reason: "A person may hand over one account while the toggle is off.",
+			reason: "An account that was handed over is adopted while the toggle is off.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) { local(a); a.HandedOver = true })}
 			},
 			out: outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1"}},
 		},
 		"Released": {
-			reason: "A person who returns gets the account back.",
+			reason: "A user who returns gets the released account back.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) { a.Owner, a.Status = portalapi.Owner{}, portalapi.StatusDeactivated })}
 			},
 			out: outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1"}},
 		},
 		"Restored": {
-			reason: "A restored object has a new UID and the same SCIM id: it is the same person.",
+			reason: "A restored object has a new UID and the same SCIM id: it is the same user.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) { a.Owner.UID = "uid-before" }), NamedOwner: Present}
 			},
 			out: outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1", OwnerUID: "uid-before"}},
 		},
 		"RestoredFromOldBackup": {
-			reason: "The portal has seen a newer push: nothing of the backup is carried out.",
+			reason: "A user from a backup that is older than the portal's record changes nothing.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) {
 					a.Owner.UID, a.Owner.Revision, a.Status = "uid-before", 4, portalapi.StatusDeactivated
@@ -220,7 +220,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
 		},
 		"RestoredFromOldBackupUnderAFormerName": {
-			reason: "The user was renamed since the backup: there is no second account.",
+			reason: "A user who was renamed after the backup gets no second account.",
 			have: func(w Account) Facts {
 				return Facts{Before: account(w, func(a *portalapi.Account) {
 					a.Owner.UID, a.Owner.Revision, a.UserName = "uid-before", 4, "after@example.test"
@@ -229,7 +229,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
 		},
 		"OldBackupAccepted": {
-			reason: "A person allows this backup to replace this newer revision.",
+			reason: "A backup that was accepted for this revision is written.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.UID, a.Owner.Revision = "uid-before", 4 })
 				return Facts{Named: a, Before: a, Accepted: 4}
@@ -237,7 +237,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1", OwnerUID: "uid-before"}},
 		},
 		"OldBackupAcceptedForAnotherRevision": {
-			reason: "The decision was about an earlier revision of the portal.",
+			reason: "A backup that was accepted for an earlier revision still waits.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.UID, a.Owner.Revision = "uid-before", 5 })
 				return Facts{Named: a, Before: a, Accepted: 4}
@@ -245,7 +245,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
 		},
 		"RestoredAndRenamed": {
-			reason: "The account is found by the SCIM id, so a rename keeps it.",
+			reason: "A restored user keeps the account after a rename, because it is found by the SCIM id.",
 			have: func(w Account) Facts {
 				return Facts{Before: account(w, func(a *portalapi.Account) { a.Owner.UID, a.UserName = "uid-before", "before@example.test" })}
 			},
@@ -262,21 +262,21 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonDeactivatedLocally},
 		},
 		"OwnerGone": {
-			reason: "An owner whose object is gone can't release the account; it is taken over by compare-and-swap.",
+			reason: "An account whose owner's object is gone is taken over by compare-and-swap: that owner cannot release it.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) { a.Owner = portalapi.Owner{UID: "uid-x", Name: "x"} }), NamedOwner: Gone}
 			},
 			out: outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1", OwnerUID: "uid-x"}},
 		},
 		"OwnerLeaving": {
-			reason: "Delete then create at once: only the old user's deletion changes the account until it is carried out.",
+			reason: "If a user is deleted and created at once, only the deletion of the old user changes the account until it is carried out.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) { a.Owner = portalapi.Owner{UID: "uid-x", Name: "x"} }), NamedOwner: Leaving}
 			},
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonNameReleasePending},
 		},
 		"OwnerHeld": {
-			reason: "What is held about the old user stays held: no other user marks or changes the account.",
+			reason: "While the deletion of the old user is held, no other user marks or changes the account.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) {
 					a.Owner = portalapi.Owner{UID: "uid-x", Name: "x"}
@@ -286,7 +286,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonNameHeld},
 		},
 		"RenameOntoHeldAccount": {
-			reason: "A user who is renamed waits for the name only.",
+			reason: "A user who is renamed to the name of a held account waits only with the name.",
 			have: func(w Account) Facts {
 				own := account(w, func(a *portalapi.Account) { a.UserName, a.DisplayName = "before@example.test", "Before" })
 				return Facts{Own: own, Named: account(w, func(a *portalapi.Account) {
@@ -351,12 +351,12 @@ func TestComputeRelease(t *testing.T) {
 		mode     portalapi.ReleaseMode
 		removal  bool
 	}{
-		"Default":     {"By default the record stays and sign-in ends.", active, "", false, portalapi.ReleaseDeactivate, true},
-		"Delete":      {"Deleting takes access away.", active, v1alpha1.UserDelete, false, portalapi.ReleaseDelete, true},
-		"Orphan":      {"Orphaning takes nothing away.", active, v1alpha1.UserOrphan, false, portalapi.ReleaseOrphan, false},
-		"Dropped":     {"A person decided that the user keeps everything.", active, v1alpha1.UserDelete, true, portalapi.ReleaseOrphan, false},
-		"Deactivated": {"A user who could not sign in loses nothing.", gone, v1alpha1.UserDelete, false, portalapi.ReleaseDelete, false},
-		"None":        {"Without an account nothing is lost.", nil, v1alpha1.UserDeactivate, false, portalapi.ReleaseDeactivate, false},
+		"Default":     {"By default the release keeps the account and ends sign-in.", active, "", false, portalapi.ReleaseDeactivate, true},
+		"Delete":      {"The release mode Delete takes access away.", active, v1alpha1.UserDelete, false, portalapi.ReleaseDelete, true},
+		"Orphan":      {"The release mode Orphan takes nothing away.", active, v1alpha1.UserOrphan, false, portalapi.ReleaseOrphan, false},
+		"Dropped":     {"After a dropped deletion, the user keeps everything.", active, v1alpha1.UserDelete, true, portalapi.ReleaseOrphan, false},
+		"Deactivated": {"A user who could not sign in loses nothing by the release.", gone, v1alpha1.UserDelete, false, portalapi.ReleaseDelete, false},
+		"None":        {"A user without an account loses nothing by the release.", nil, v1alpha1.UserDeactivate, false, portalapi.ReleaseDeactivate, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if p := ComputeRelease(tc.own, tc.onDelete, tc.dropped); p.Mode != tc.mode || p.Removal != tc.removal || p.Account != tc.own {

@@ -46,7 +46,7 @@ type Client struct {
 	mu       sync.Mutex
 	failures int // in a row
 	pause    time.Duration
-	until    time.Time // open until then; zero: closed
+	until    time.Time // the breaker is open until then; zero if it is closed
 	probing  bool
 	cause    error
 }

@@ -135,7 +135,7 @@ func TestAnswersThatAreNotThePortals(t *testing.T) {
 		"Null":             {"null is no record.", answering(200, "application/json", `null`)},
 		"List":             {"A list is no object.", answering(200, "application/json", `[]`)},
 		"EmptyBody":        {"An empty body is no record.", answering(200, "application/json", ``)},
-		"WrongContentType": {"A body that is not declared as JSON may be anything.", answering(200, "text/plain", `{"items":[]}`)},
+		"WrongContentType": {"A body that is not declared as JSON is no response of the portal.", answering(200, "text/plain", `{"items":[]}`)},
 		"Truncated":        {"A truncated response is invalid.", answering(200, "application/json", `{"items":[`)},
 		"Trailing":         {"Data after the end of the document is invalid.", answering(200, "application/json", `{"items":[]}{"items":[]}`)},
 		"NullItems":        {"null is no empty list.", answering(200, "application/json", `{"items":null}`)},

@@ -18,11 +18,11 @@ func TestWrite(t *testing.T) {
 		reason string
 		data   map[string][]byte
 	}{
-		{"The first content.", map[string][]byte{"a": []byte("1"), "b": []byte("2")}},
-		{"One key changes.", map[string][]byte{"a": []byte("1"), "b": []byte("3")}},
-		{"One key is removed, another is added.", map[string][]byte{"b": []byte("3"), "c": []byte("4")}},
+		{"The Secret has its first content.", map[string][]byte{"a": []byte("1"), "b": []byte("2")}},
+		{"One key of the Secret changes.", map[string][]byte{"a": []byte("1"), "b": []byte("3")}},
+		{"One key of the Secret is removed and another is added.", map[string][]byte{"b": []byte("3"), "c": []byte("4")}},
 		{"The Secret is deleted.", nil},
-		{"And back.", map[string][]byte{"a": []byte("5")}},
+		{"The Secret is created again.", map[string][]byte{"a": []byte("5")}},
 	}
 	for _, step := range steps {
 		if err := Write(folder, step.data); err != nil {

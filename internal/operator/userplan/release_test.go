@@ -15,15 +15,16 @@ import (
 	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
+// TestWithoutUser: ada, bob and carl are the users. Accounts without an owner are not listed.
 func TestWithoutUser(t *testing.T) {
 	m := mirror.New(func(mirror.Event) {})
 	m.PutConfiguration(&portalapi.Configuration{Binding: &portalapi.Binding{ID: "binding"}})
 	for id, owner := range map[string]portalapi.Owner{
-		"1": {UID: "uid-ada", Name: "ada", Binding: "binding"},
-		"2": {UID: "before the restore", Name: "bob", Binding: "binding"},
-		"3": {UID: "another operator's", Name: "carl", Binding: "another"},
-		"4": {UID: "uid-eve", Name: "eve", Binding: "binding"},
-		"5": {},
+		"1": {UID: "uid-ada", Name: "ada", Binding: "binding"},             // of ada
+		"2": {UID: "before the restore", Name: "bob", Binding: "binding"},  // of bob, who was restored from a backup
+		"3": {UID: "another operator's", Name: "carl", Binding: "another"}, // of a user with carl's name under another binding
+		"4": {UID: "uid-eve", Name: "eve", Binding: "binding"},             // of eve, who is none of the users
+		"5": {},                                                            // a local account
 	} {
 		m.PutAccount(&portalapi.Account{ID: id, UserName: "user" + id, Owner: owner, Revision: 1})
 	}
@@ -37,6 +38,6 @@ func TestWithoutUser(t *testing.T) {
 		got = append(got, a.ID)
 	}
 	if diff := cmp.Diff([]string{"3", "4"}, got); diff != "" {
-		t.Errorf("A restored user owns the account of the same SCIM id, under the same binding alone (-want +got):\n%s", diff)
+		t.Errorf("accounts without a user (-want +got):\n%s", diff)
 	}
 }
