@@ -44,8 +44,8 @@ func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*por
 		return nil, refuse(http.StatusBadRequest, portalapi.CodeInvalid, "invalid user name: %v", err)
 	}
 	defer c.locks.lock("owner " + w.Owner.UID)()
-	if w.Adopt != nil {
-		defer c.locks.lock("account " + w.Adopt.ID)()
+	if id := c.accountOf(w); id != "" {
+		defer c.locks.lock("account " + id)()
 	}
 	var profile scim.Object
 	if c.options.Profiles != nil {
@@ -64,6 +64,19 @@ func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*por
 		return c.create(ctx, w, p)
 	}
 	return c.update(ctx, w, p)
+}
+
+// accountOf returns the id of the account that the write is about; empty if it creates one.
+func (c *Client) accountOf(w portalapi.AccountWrite) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a := c.book.byOwner[w.Owner.UID]; a != nil {
+		return a.id
+	}
+	if w.Adopt != nil {
+		return w.Adopt.ID
+	}
+	return ""
 }
 
 // planAccount decides what the write changes. The caller has locked mu.
@@ -348,11 +361,11 @@ func (c *Client) update(ctx context.Context, w portalapi.AccountWrite, p *change
 	if err := c.count(ctx, p.removed); err != nil {
 		return nil, err
 	}
+	p.record.ID = a.id
+	c.mu.Lock()
 	if a.key == "" {
 		a.key = keyOf(keyUser, a.id)
 	}
-	p.record.ID = a.id
-	c.mu.Lock()
 	same := sameRecord(a.record, p.record)
 	c.mu.Unlock()
 	if !same {
@@ -405,7 +418,10 @@ func (c *Client) send(ctx context.Context, a *account, p *change) error {
 	if !c.can.patch {
 		method, body = http.MethodPut, withSchemas(p.to)
 	}
-	answer, err := c.endpoint.do(ctx, method, "/Users/"+url.PathEscape(a.id), body, c.precondition(a.version))
+	c.mu.Lock()
+	version := c.precondition(a.version)
+	c.mu.Unlock()
+	answer, err := c.endpoint.do(ctx, method, "/Users/"+url.PathEscape(a.id), body, version)
 	switch portalapi.CodeOf(err) {
 	case "":
 	case portalapi.CodeNotFound:
