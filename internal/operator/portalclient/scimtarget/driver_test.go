@@ -163,7 +163,7 @@ func TestLostAnswers(t *testing.T) {
 	for _, restarted := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restarted=%t", restarted), func(t *testing.T) {
 			w := start(t, scimtargets.Gateway(t))
-			w.target.Lose(func(r *http.Request) bool { return r.Method == "POST" })
+			w.target.Lose(func(r *http.Request) bool { return r.Method == http.MethodPost })
 			if _, err := w.client.PutAccount(t.Context(), person("ada")); err == nil || portalapi.CodeOf(err) != "" {
 				t.Fatalf("a lost answer is %v", err)
 			}
@@ -187,7 +187,7 @@ func TestLostAnswers(t *testing.T) {
 
 func TestReleaseAfterLostAnswer(t *testing.T) {
 	w := start(t, scimtargets.Gateway(t))
-	w.target.Lose(func(r *http.Request) bool { return r.Method == "POST" })
+	w.target.Lose(func(r *http.Request) bool { return r.Method == http.MethodPost })
 	if _, err := w.client.PutAccount(t.Context(), person("ada")); err == nil {
 		t.Fatal("the answer was lost")
 	}

@@ -94,6 +94,18 @@ func (c *Client) planPool(w portalapi.PoolWrite, roles []string) (*pool, poolRec
 	if p != nil {
 		before, have = p.record, p.revision
 	}
+	after := c.poolAfter(p, before, w, roles)
+	same := after
+	same.Owner.Revision, same.Pins = before.Owner.Revision, before.Pins
+	changes := p == nil || !sameRecords(before, same) || p.name != after.Name || len(w.Pins) != len(before.Pins)
+	if changes && w.IfRevision != nil && *w.IfRevision != have {
+		return nil, none, refuse(http.StatusPreconditionFailed, portalapi.CodeStaleRevision, "the pool has revision %d, and the write was decided on %d", have, *w.IfRevision)
+	}
+	return p, after, nil
+}
+
+// poolAfter returns the record of p, which may be nil, after the write. The caller has locked mu.
+func (c *Client) poolAfter(p *pool, before poolRecord, w portalapi.PoolWrite, roles []string) poolRecord {
 	after := before
 	after.Name, after.Description, after.Owner, after.Roles = w.Name, w.Description, w.Owner, roles
 	if w.Default {
@@ -107,13 +119,7 @@ func (c *Client) planPool(w portalapi.PoolWrite, roles []string) (*pool, poolRec
 	if !w.KeepMark && !adoptsOwn {
 		after.Mark = nil
 	}
-	same := after
-	same.Owner.Revision, same.Pins = before.Owner.Revision, before.Pins
-	changes := p == nil || !sameRecords(before, same) || p.name != after.Name || len(w.Pins) != len(before.Pins)
-	if changes && w.IfRevision != nil && *w.IfRevision != have {
-		return nil, none, refuse(http.StatusPreconditionFailed, portalapi.CodeStaleRevision, "the pool has revision %d, and the write was decided on %d", have, *w.IfRevision)
-	}
-	return p, after, nil
+	return after
 }
 
 func sameRecords(a, b poolRecord) bool {
@@ -420,17 +426,7 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 		err = c.scimOn()
 	}
 	deletes := remove && p.record.Created && p.id != defaultPool
-	var removed []removal
-	if remove {
-		removed = c.managersLost(p, nil)
-	}
-	if deletes {
-		for _, a := range c.membersOf(p) {
-			if a.record.Owner.UID != "" && a.active() {
-				removed = append(removed, removal{Account: a.id, Pool: p.id})
-			}
-		}
-	}
+	removed := c.lostBy(p, remove, deletes)
 	after := poolRecord{ID: p.id, Name: p.name, Description: p.record.Description, Roles: p.record.Roles}
 	if remove {
 		after.Roles = nil
@@ -462,6 +458,28 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.released(p, after, remove, deletes)
+	return nil
+}
+
+// lostBy returns who loses something by the release of the pool. The caller has locked mu.
+func (c *Client) lostBy(p *pool, remove, deletes bool) (out []removal) {
+	if remove {
+		out = c.managersLost(p, nil)
+	}
+	if !deletes {
+		return out
+	}
+	for _, a := range c.membersOf(p) {
+		if a.record.Owner.UID != "" && a.active() {
+			out = append(out, removal{Account: a.id, Pool: p.id})
+		}
+	}
+	return out
+}
+
+// released applies a release in the book after the ledger has it. The caller has locked mu.
+func (c *Client) released(p *pool, after poolRecord, remove, deletes bool) {
 	members := c.membersOf(p)
 	p.record = after
 	if deletes {
@@ -480,7 +498,6 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 		}
 	}
 	p.changed = c.book.next
-	return nil
 }
 
 // unretire lets the owner write again after a release that failed.
