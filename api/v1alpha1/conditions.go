@@ -33,6 +33,7 @@ const (
 	ConditionSuspended          = "Suspended"          // nothing is written to the portal
 	ConditionDrifted            = "Drifted"            // under ReportOnly: the portal differs
 	ConditionRestoreOpen        = "RestoreOpen"        // on an IdentityConfiguration: the restore window is open
+	ConditionDegraded           = "Degraded"           // on an IdentityConfiguration: the SCIM target lacks something
 	ConditionTokensExpiring     = "TokensExpiring"     // on an IdentityConfiguration: a SCIM token expires soon or has expired
 	ConditionAuditChanged       = "AuditChanged"       // on an IdentityConfiguration: the portal's audit is not the recorded one
 	ConditionTokensToRotate     = "TokensToRotate"     // on an IdentityConfiguration: a person who left may know a SCIM token
@@ -97,6 +98,8 @@ const (
 	ReasonRestoreWindow      = "RestoreWindowOpen"   // nothing is written until the restore window is closed
 	ReasonConsentRequired    = "ConsentRequired"     // a person must consent to the adoption of the portal's pool of that name
 	ReasonAdoptRefused       = "AdoptRefused"        // spec.adopt names a pool that cannot be adopted
+	ReasonTargetChanged      = "TargetChanged"       // the SCIM target has not got most of the managed accounts
+	ReasonTargetLimits       = "TargetLimits"        // the SCIM target cannot do everything; the message says what follows
 	ReasonDefaultPoolName    = "DefaultPoolName"     // the default pool has the name, and only AgentPool/default may change it
 
 	// Stalled: a person must change something.
@@ -154,6 +157,10 @@ const (
 	// takes effect once: the manager removes it.
 	AnnotationReplaceOperator = "iam.lightrun.com/replace-operator"
 
+	// AnnotationAcceptLoss on the IdentityConfiguration accepts that a SCIM target has lost
+	// accounts (TargetChanged), so that they are created again. Its value is the id of the loss.
+	AnnotationAcceptLoss = "iam.lightrun.com/accept-target-loss"
+
 	// AnnotationReleaseOwnerGone on the IdentityConfiguration releases accounts and pools of the
 	// operator without a ScimUser or AgentPool: accounts as spec.onDelete says, and pools if the
 	// guard lets their members lose what the pools give. It covers what the running manager had
@@ -202,7 +209,7 @@ func DecisionAnnotations() []string {
 	return []string{
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
 		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseOwnerGone, AnnotationAcceptGroups, AnnotationAcceptMembers,
-		AnnotationAcceptBackup,
+		AnnotationAcceptBackup, AnnotationAcceptLoss,
 	}
 }
 

@@ -50,20 +50,97 @@ type LocalReference struct {
 	Name string `json:"name"`
 }
 
+// PortalDriver is how the operator talks to the portal.
+// +kubebuilder:validation:Enum=Contract;SCIM
+type PortalDriver string
+
+const (
+	PortalDriverContract PortalDriver = "Contract" // by the REST contract of this project's Management Portal
+	PortalDriverSCIM     PortalDriver = "SCIM"     // as a SCIM client of any SCIM 2.0 service provider
+)
+
 // Portal contains the address of the Management Portal and how to connect to it.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.driver) && self.driver == 'SCIM') || self.url.matches('^https?://[^/?#]+/?$')",message="url has no path, unless driver is SCIM"
+// +kubebuilder:validation:XValidation:rule="!has(self.scim) || (has(self.driver) && self.driver == 'SCIM')",message="scim needs driver SCIM"
 type Portal struct {
-	// url of the portal, without a path, such as https://portal.example.com.
+	// driver is how the operator talks to the portal. Contract is the REST contract of this
+	// project's Management Portal. SCIM is any SCIM 2.0 service provider, to which the operator
+	// writes accounts as Users and pools as Groups. Absent means Contract.
+	// +kubebuilder:default=Contract
+	// +optional
+	Driver PortalDriver `json:"driver,omitempty"`
+	// url of the portal, without a path, such as https://portal.example.com. With driver SCIM it is
+	// the SCIM base URL, such as https://app.example.com/scim/v2.
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^/?#]+/?$`
+	// +kubebuilder:validation:Pattern=`^https?://[^/?#]+(/[^?#]*)?$`
 	URL string `json:"url"`
 	// credentialsSecretRef names a Secret. Its key "token" contains a portal API key with the scope
-	// provisioning.
+	// provisioning. With driver SCIM it is the bearer token of the target; if scim.oauth is set,
+	// the key "clientSecret" contains the client's secret instead.
 	CredentialsSecretRef LocalReference `json:"credentialsSecretRef"`
 	// caBundle contains the certificates, in PEM, of the authorities that may sign the portal's
 	// certificate. If it is absent, the system's authorities apply.
 	// +kubebuilder:validation:MaxLength=65536
 	// +optional
 	CABundle []byte `json:"caBundle,omitempty"`
+	// scim configures the driver SCIM.
+	// +optional
+	SCIM *SCIMTarget `json:"scim,omitempty"`
+}
+
+// SecretKey returns the key of the Secret that contains the credentials.
+func (p *Portal) SecretKey() string {
+	if p.SCIM != nil && p.SCIM.OAuth != nil {
+		return "clientSecret"
+	}
+	return "token"
+}
+
+// SCIMTarget is what the driver SCIM writes to its target, and how.
+type SCIMTarget struct {
+	// roles set to false leaves the attribute roles of users to the target. Absent means true: a
+	// user's roles are the union of the roles of the user's pools.
+	// +optional
+	Roles *bool `json:"roles,omitempty"`
+	// groups set to false writes no groups: pools then exist only in the cluster, and give only
+	// roles. Absent means true.
+	// +optional
+	Groups *bool `json:"groups,omitempty"`
+	// concurrency is the maximum number of requests at the same time.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	// +kubebuilder:default=8
+	// +optional
+	Concurrency int32 `json:"concurrency,omitempty"`
+	// oauth gets access tokens with the client credentials grant of OAuth 2.0. If it is absent, the
+	// token in the Secret is sent.
+	// +optional
+	OAuth *OAuthClient `json:"oauth,omitempty"`
+}
+
+// OAuthClient is a client of the client credentials grant (RFC 6749 section 4.4).
+type OAuthClient struct {
+	// tokenURL is the token endpoint.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://.+`
+	TokenURL string `json:"tokenURL"`
+	// clientID is the id of the client. Its secret is in the Secret of credentialsSecretRef, under
+	// the key "clientSecret".
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	ClientID string `json:"clientID"`
+	// scopes to ask for.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=256
+	// +optional
+	Scopes []string `json:"scopes,omitempty"`
+	// audience of the access token, for issuers that need it.
+	// +kubebuilder:validation:MaxLength=2048
+	// +optional
+	Audience string `json:"audience,omitempty"`
 }
 
 // SecondClient is what the webhook does with a request whose token is for another kind of client,
@@ -236,6 +313,8 @@ type DeprovisioningGuard struct {
 }
 
 // IdentityConfigurationSpec binds one namespace to one portal and one identity provider.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.portal.driver) || self.portal.driver != 'SCIM' || has(self.loginMethods)",message="driver SCIM needs loginMethods: a SCIM target does not say whether single sign-on and provisioning are on"
 type IdentityConfigurationSpec struct {
 	// portal contains the address of the Management Portal and how to connect to it.
 	Portal Portal `json:"portal"`

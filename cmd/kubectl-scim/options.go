@@ -18,7 +18,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
+	"lightrun.com/scim-operator/internal/operator/portalclient/connect"
 	"lightrun.com/scim-operator/internal/operator/preview"
 )
 
@@ -85,15 +85,11 @@ func (o *options) portal(ctx context.Context, c client.Client, namespace string)
 	if err != nil {
 		return nil, err
 	}
-	url := config.Spec.Portal.URL
+	to := config.Spec.Portal
 	if o.portalURL != "" {
-		url = o.portalURL
+		to.URL = o.portalURL
 	}
-	http, err := rest.HTTPClient(config.Spec.Portal.CABundle, 1)
-	if err != nil {
-		return nil, err
-	}
-	return rest.New(rest.Options{URL: url, Key: func(context.Context) (string, error) { return key, nil }, HTTP: http})
+	return connect.Client(to, key, connect.Options{Idle: 1, Namespace: namespace, Cached: c, Live: c, Writer: c})
 }
 
 func (o *options) key(ctx context.Context, c client.Client, config *v1alpha1.IdentityConfiguration) (string, error) {
@@ -109,12 +105,13 @@ func (o *options) key(ctx context.Context, c client.Client, config *v1alpha1.Ide
 	if err := c.Get(ctx, key, &secret); err != nil {
 		return "", fmt.Errorf("read the portal's key from Secret %s (or give one with --portal-key-file): %w", key, err)
 	}
-	if len(secret.Data["token"]) == 0 {
-		return "", fmt.Errorf("the Secret %s has no key %q; give one with --portal-key-file", key, "token")
+	in := config.Spec.Portal.SecretKey()
+	if len(secret.Data[in]) == 0 {
+		return "", fmt.Errorf("the Secret %s has no key %q; give one with --portal-key-file", key, in)
 	}
-	parsed, err := portalapi.ParseKey(secret.Data["token"])
+	parsed, err := portalapi.ParseKey(secret.Data[in])
 	if err != nil {
-		return "", fmt.Errorf("read the key \"token\" of Secret %s: %w", key, err)
+		return "", fmt.Errorf("read the key %q of Secret %s: %w", in, key, err)
 	}
 	return parsed, nil
 }

@@ -36,7 +36,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/tracing"
 	"lightrun.com/scim-operator/internal/kernel/version"
 	"lightrun.com/scim-operator/internal/operator/pass"
-	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
+	"lightrun.com/scim-operator/internal/operator/portalclient/connect"
 )
 
 type options struct {
@@ -120,7 +120,7 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	if err := controllers.Setup(ctx, mgr, controllers.Options{
-		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, TokenWarning: o.warning, Metrics: metrics.Registry, Connect: connect(traces, uuid.NewString()), Traces: traces,
+		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, TokenWarning: o.warning, Metrics: metrics.Registry, Connect: connectBy(mgr, o.namespace, traces, uuid.NewString()), Traces: traces,
 	}); err != nil {
 		return err
 	}
@@ -194,20 +194,15 @@ func clusterID(ctx context.Context, r client.Reader) (string, error) {
 	return string(ns.UID), nil
 }
 
-// connect returns the portal's client. leader identifies this process among all managers.
-func connect(traces *tracing.Tracing, leader string) identityconfiguration.Connect {
-	return func(p v1alpha1.Portal, key string) (portalapi.Client, error) {
-		dialed, err := rest.HTTPClient(p.CABundle, 2*scimuser.Workers)
-		if err != nil {
-			return nil, err
-		}
-		dialed.Transport = traces.Transport("portal", dialed.Transport)
-		return rest.New(rest.Options{
-			URL:       p.URL,
-			Key:       func(context.Context) (string, error) { return key, nil },
-			HTTP:      dialed,
-			RequestID: pass.RequestID,
-			Leader:    leader,
-		})
+// connectBy returns the function that makes the portal's client. leader identifies this process
+// among all managers.
+func connectBy(mgr ctrl.Manager, namespace string, traces *tracing.Tracing, leader string) identityconfiguration.Connect {
+	o := connect.Options{
+		Idle: 2 * scimuser.Workers, RequestID: pass.RequestID, Leader: leader, Namespace: namespace,
+		Transport: func(next http.RoundTripper) http.RoundTripper { return traces.Transport("portal", next) },
 	}
+	if mgr != nil {
+		o.Cached, o.Live, o.Writer = mgr.GetClient(), mgr.GetAPIReader(), mgr.GetClient()
+	}
+	return func(p v1alpha1.Portal, key string) (portalapi.Client, error) { return connect.Client(p, key, o) }
 }

@@ -78,10 +78,12 @@ func TestConnect(t *testing.T) {
 	}{
 		"Plain":     {reason: "A client for the portal needs only an address.", portal: v1alpha1.Portal{URL: "https://portal.example.test"}},
 		"NoAddress": {reason: "A client for the portal is refused without an address.", says: "URL"},
+		"SCIM":      {reason: "The address of a SCIM target has a path.", portal: v1alpha1.Portal{Driver: v1alpha1.PortalDriverSCIM, URL: "https://app.example.test/scim/v2"}},
+		"Driver":    {reason: "A driver that this version does not have is refused, and the error names the others.", portal: v1alpha1.Portal{Driver: "LDAP", URL: "https://portal.example.test"}, says: "use Contract or SCIM"},
 		"BadBundle": {reason: "A CA bundle without a certificate is refused: it would trust nothing.", portal: v1alpha1.Portal{URL: "https://portal.example.test", CABundle: []byte("none")}, says: "certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := connect(nil, "leader")(tc.portal, "key")
+			_, err := connectBy(nil, "company", nil, "leader")(tc.portal, "key")
 			if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("%v: %s", err, tc.reason)
 			}

@@ -33,7 +33,8 @@ func (p *scope) loginMethods(ctx context.Context) pass.Outcome {
 		return pass.Stop(conditions.Unknown(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonPortalNotListed, "Reading the portal's state"))
 	}
 	declared := p.config.Spec.LoginMethods
-	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly || (declared == nil && m.Configuration().ManagedElsewhere == "") {
+	kept := p.spec.Portal.Driver == v1alpha1.PortalDriverSCIM // the target has no login methods: writing them changes nothing there
+	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly && !kept || (declared == nil && m.Configuration().ManagedElsewhere == "") {
 		return pass.Next(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonMirrored, "Administrators edit the login methods in the portal"))
 	}
 	want, elsewhere := m.Configuration().LoginMethods, ""

@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -107,8 +108,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // connect makes the client from the address and the credentials.
 func (p *scope) connect(ctx context.Context) pass.Outcome {
-	name := p.config.Spec.Portal.CredentialsSecretRef.Name
-	raw, err := p.secret(ctx, name, "token")
+	name, in := p.config.Spec.Portal.CredentialsSecretRef.Name, p.config.Spec.Portal.SecretKey()
+	raw, err := p.secret(ctx, name, in)
 	if errors.Is(err, errNoSecret) {
 		return p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsNotFound, err.Error())
 	}
@@ -117,9 +118,14 @@ func (p *scope) connect(ctx context.Context) pass.Outcome {
 	}
 	key, err := portalapi.ParseKey(raw)
 	if err != nil {
-		return p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsMalformed, fmt.Sprintf("Secret %s, key \"token\": %v", name, err))
+		return p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsMalformed, fmt.Sprintf("Secret %s, key %q: %v", name, in, err))
 	}
-	digest := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", p.config.Spec.Portal.URL, p.config.Spec.Portal.CABundle, key))
+	portal, err := json.Marshal(p.config.Spec.Portal)
+	if err != nil {
+		return p.Retry(err)
+	}
+	accepted := p.config.Annotations[v1alpha1.AnnotationAcceptLoss] // a new connection lists at once
+	digest := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", portal, accepted, key))
 	id := hex.EncodeToString(digest[:])
 	if p.connection.key != id {
 		c, err := p.Connect(p.config.Spec.Portal, key)
@@ -143,6 +149,9 @@ func (p *scope) bind(ctx context.Context) pass.Outcome {
 		conflict, err = p.conflict(ctx, err)
 	}
 	answers := pass.Next(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal responds"))
+	if portalapi.CodeOf(err) == portalapi.CodeTargetChanged {
+		err = p.lossRemedy(err)
+	}
 	switch reason, refused := bindReason(err); {
 	case err == nil && conflict != nil:
 		return answers.And(pass.Next(conditions.False(v1alpha1.ConditionBound, v1alpha1.ReasonProviderConflict, said(conflict))))
@@ -177,6 +186,8 @@ func bindReason(err error) (reason string, refused bool) {
 		return v1alpha1.ReasonBoundElsewhere, true
 	case portalapi.CodeIDPConfigured:
 		return v1alpha1.ReasonProviderConflict, true
+	case portalapi.CodeTargetChanged:
+		return v1alpha1.ReasonTargetChanged, true
 	case portalapi.CodeUnauthenticated, portalapi.CodeForbidden:
 		return v1alpha1.ReasonCredentialsRejected, true
 	case portalapi.CodeInvalid, portalapi.CodeNotFound:

@@ -232,10 +232,10 @@ func (p *scope) expiring(e tokenfile.Entry) bool {
 	return !e.Expires.IsZero() && e.Expires.Sub(p.Clock.Now()).Abs() <= window
 }
 
-// warn names the tokens that people must replace, and keeps the warning about the audit if the pass
-// ended before it was checked.
+// warn names the tokens that people must replace and what a SCIM target cannot do. It keeps the
+// warning about the audit if the pass ended before it was checked.
 func (p *scope) warn(ctx context.Context) pass.Outcome {
-	o := p.warnOfExpiry(ctx).And(p.warnToRotate())
+	o := p.warnOfExpiry(ctx).And(p.warnToRotate()).And(p.warnOfLimits())
 	if !p.headStep {
 		o = o.And(keep(conditions.Find(p.config.Status.Conditions, v1alpha1.ConditionAuditChanged)))
 	}

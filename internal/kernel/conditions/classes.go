@@ -71,6 +71,8 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonReportOnly:         Waiting,
 		v1alpha1.ReasonBackupOlder:        Waiting,
 		v1alpha1.ReasonRestoreWindow:      Waiting,
+		v1alpha1.ReasonTargetChanged:      Waiting,
+		v1alpha1.ReasonTargetLimits:       Waiting,
 		v1alpha1.ReasonTokenExpiresSoon:   Waiting,
 		v1alpha1.ReasonTokenExpired:       Waiting,
 		v1alpha1.ReasonTokenMakerLeft:     Waiting,

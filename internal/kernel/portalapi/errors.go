@@ -36,6 +36,8 @@ const (
 	CodeIdentityChanged  Code = "IDENTITY_CHANGED"       // another identity at the provider is bound to the user (401)
 	CodeIdentityTaken    Code = "IDENTITY_TAKEN"         // the identity at the provider belongs to another user (409)
 	CodePlanChanged      Code = "PLAN_CHANGED"           // the migration would take more than the approved plan says (409)
+	CodeTargetChanged    Code = "TARGET_CHANGED"         // the SCIM target has not got most of the accounts that the operator manages (409)
+	CodeUnsupported      Code = "UNSUPPORTED"            // the driver of the portal cannot do this (501)
 	CodeNotFound         Code = "NOT_FOUND"              // no record has the id (404)
 	CodeInvalid          Code = "INVALID"                // the request does not match the contract (400)
 	CodeUnauthenticated  Code = "UNAUTHENTICATED"        // no valid key or session (401)

@@ -205,6 +205,7 @@ const (
 type Binding struct {
 	ID           string // created by the portal at the first Bind, kept when the operator is replaced; ignored in writes
 	Replaces     string // write only: the id of the current binding, if this operator replaces its operator
+	AcceptLoss   string // write only: the id of the loss of accounts that a person accepted (CodeTargetChanged); only drivers without a portal lose accounts
 	Cluster      string // UID of the kube-system namespace, or a configured name
 	Namespace    string
 	Name         string
@@ -242,6 +243,7 @@ type Configuration struct {
 	ManagedElsewhere string   // what manages the login methods instead of the page "Login methods"; empty if the page does
 	Binding          *Binding // nil if no operator is bound
 	PlanRequest      int64    // grows when a manager asks for the plan of the migration (Migration)
+	Limits           []string // what the portal cannot do, and what follows from it, as sentences; nil for a portal of the Contract
 	Revision         int64
 }
 

@@ -242,7 +242,7 @@ func (w *World) Check(reason string, pass Reconcile, o client.Object, have *[]me
 func ready(have []metav1.Condition, part string) (ready, says, also string) {
 	var abnormal []string
 	for _, c := range have {
-		if slices.Contains([]string{v1alpha1.ConditionSuspended, v1alpha1.ConditionDrifted, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ConditionRestoreOpen, v1alpha1.ConditionTokensExpiring, v1alpha1.ConditionTokensToRotate, v1alpha1.ConditionAuditChanged}, c.Type) {
+		if slices.Contains([]string{v1alpha1.ConditionSuspended, v1alpha1.ConditionDrifted, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ConditionRestoreOpen, v1alpha1.ConditionDegraded, v1alpha1.ConditionTokensExpiring, v1alpha1.ConditionTokensToRotate, v1alpha1.ConditionAuditChanged}, c.Type) {
 			abnormal = append(abnormal, c.Type)
 		}
 	}

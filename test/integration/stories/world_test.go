@@ -38,6 +38,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/portalclient/connect"
 	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
 	"lightrun.com/scim-operator/internal/portal/api"
 	"lightrun.com/scim-operator/internal/portal/store"
@@ -75,6 +76,7 @@ type world struct {
 	provider  *idp.Provider // pushes into the webhook
 	groups    pushed
 	leader    string       // the portal's name of the running manager
+	token     string       // in the Secret of the portal's credentials
 	ahead     atomic.Int64 // how far the portal's clock is ahead
 	stop      func()
 }
@@ -111,7 +113,7 @@ func benchWorld(b *testing.B) *world {
 func build(t testing.TB, options ...option) *world {
 	t.Helper()
 	cp := controlplane.Get(t)
-	w := &world{t: t, cp: cp, client: cp.Client, namespace: cp.Namespace(t), faults: &faults{}, cluster: "cluster-a"}
+	w := &world{t: t, cp: cp, client: cp.Client, namespace: cp.Namespace(t), faults: &faults{}, cluster: "cluster-a", token: operatorKey}
 	w.file = filepath.Join(t.TempDir(), "portal.db")
 	w.openPortal(w.file)
 	c := w.configuration()
@@ -120,7 +122,7 @@ func build(t testing.TB, options ...option) *world {
 		o(w, c, &m)
 	}
 	w.login(m)
-	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "portal"}, Data: map[string][]byte{"token": []byte(operatorKey)}})
+	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "portal"}, Data: map[string][]byte{"token": []byte(w.token)}})
 	w.create(c)
 	w.startWebhook()
 	w.startManager()
@@ -221,6 +223,9 @@ func (w *world) startManager() {
 	w.must(controllers.Setup(ctx, mgr, controllers.Options{
 		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist, KeysConfirm: keysConfirm,
 		Connect: func(p v1alpha1.Portal, key string) (portalapi.Client, error) {
+			if p.Driver == v1alpha1.PortalDriverSCIM {
+				return connect.Client(p, key, connect.Options{Namespace: w.namespace, Cached: mgr.GetClient(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Leader: leader})
+			}
 			return rest.New(rest.Options{URL: p.URL, Key: func(context.Context) (string, error) { return key, nil }, HTTP: &http.Client{Transport: &http.Transport{}}, Timeout: 30 * time.Second, RequestID: pass.RequestID, Leader: leader})
 		},
 	}))

@@ -16,7 +16,7 @@ func WantBinding(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Bi
 	return portalapi.Binding{
 		Cluster: cluster, Namespace: c.Namespace, Name: c.Name, UID: string(c.UID),
 		ProviderType: string(c.Spec.IdentityProvider.Type), ProviderName: c.Spec.IdentityProvider.Name,
-		SCIMBaseURL: c.Spec.SCIMBaseURL,
+		SCIMBaseURL: c.Spec.SCIMBaseURL, AcceptLoss: c.Annotations[v1alpha1.AnnotationAcceptLoss],
 	}
 }
 

@@ -109,12 +109,16 @@ func sleep(ctx context.Context, d time.Duration) {
 func (m *Mirror) reached(err error) {
 	m.mu.Lock()
 	again := m.unreachable != nil && err == nil
+	changed := m.unreachable == nil && portalapi.CodeOf(err) == portalapi.CodeTargetChanged
 	if m.unreachable = err; err == nil {
 		m.read = time.Now()
 	}
 	m.mu.Unlock()
 	if again {
 		m.notify(Event{Reachable: true})
+	}
+	if changed {
+		m.notify(Event{Configuration: true}) // its controller stops all writes, and reports it
 	}
 }
 

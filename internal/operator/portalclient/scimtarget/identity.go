@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scimtarget
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+// maxFormer is the number of former leaders that the ledger remembers.
+const maxFormer = 32
+
+// Configuration implements portalapi.Identity: what the ledger has, and what the target cannot do.
+func (c *Client) Configuration(ctx context.Context) (*portalapi.Configuration, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.configuration(), nil
+}
+
+// configuration is Configuration. The caller has locked mu.
+func (c *Client) configuration() *portalapi.Configuration {
+	s := c.book.state
+	out := &portalapi.Configuration{
+		LoginMethods: s.LoginMethods, ManagedElsewhere: s.ManagedElsewhere, Revision: s.Revision, Limits: slices.Clone(c.can.missing),
+	}
+	if s.Binding != nil {
+		b := *s.Binding
+		out.Binding = &b
+	}
+	return out
+}
+
+// save writes the state to the ledger.
+func (c *Client) save(ctx context.Context, s state) error {
+	s.Target = c.options.URL
+	if err := c.put(ctx, map[string]any{keyState: s}); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.book.state = s
+	c.touch(portalapi.ChangeConfiguration, "default")
+	return nil
+}
+
+// PutLoginMethods implements portalapi.Identity. The target has login methods of its own, which the
+// driver cannot read or write: these are what the IdentityConfiguration declares.
+func (c *Client) PutLoginMethods(ctx context.Context, m portalapi.LoginMethods, managedElsewhere string) (*portalapi.Configuration, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	defer c.locks.lock("state")()
+	c.mu.Lock()
+	s := c.book.state
+	c.mu.Unlock()
+	after := s
+	after.ManagedElsewhere = managedElsewhere
+	if managedElsewhere != "" {
+		switch {
+		case m.SCIMEnabled && !m.SSO.Enabled:
+			return nil, refuse(http.StatusConflict, portalapi.CodeSSORequired, "SCIM needs single sign-on: turn SSO on first")
+		case m.ProvisionExistingUsers && !m.SCIMEnabled:
+			return nil, refuse(http.StatusConflict, portalapi.CodeSCIMRequired, "provisionExistingUsers needs SCIM")
+		}
+		m.SSO.ClientSecret = "" // the ledger needs no secret: users sign in as the target says
+		after.LoginMethods = m
+	}
+	if !reflect.DeepEqual(s, after) {
+		after.Revision++
+		if err := c.save(ctx, after); err != nil {
+			return nil, err
+		}
+	}
+	return c.Configuration(ctx)
+}
+
+// Bind implements portalapi.Identity. The binding is in the ledger, so it protects against another
+// operator only in the same namespace. Bind sends a request only if the last one had no answer.
+func (c *Client) Bind(ctx context.Context, b portalapi.Binding) (string, error) {
+	if err := c.ready(ctx); err != nil {
+		return "", err
+	}
+	if b.UID == "" || b.Cluster == "" || b.Namespace == "" || b.Name == "" || b.ProviderType == "" {
+		return "", refuse(http.StatusBadRequest, portalapi.CodeInvalid, "a binding needs the cluster, namespace, name and UID of the IdentityConfiguration and the type of its provider")
+	}
+	defer c.locks.lock("state")()
+	if c.endpoint.unanswered() {
+		if _, err := c.document(ctx, "/ServiceProviderConfig"); err != nil {
+			return "", err
+		}
+	}
+	if err := c.lead(ctx); err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	s := c.book.state
+	c.mu.Unlock()
+	if err := bindable(s.Binding, b); err != nil {
+		return "", err
+	}
+	place := b.Cluster + "/" + b.Namespace + "/" + b.Name
+	switch {
+	case s.Binding != nil:
+		b.ID = s.Binding.ID
+	case s.Places[place] != "":
+		b.ID = s.Places[place]
+	default:
+		b.ID = uuid.NewString()
+	}
+	accepted := b.AcceptLoss
+	b.Replaces, b.AcceptLoss = "", ""
+	if s.Binding == nil || *s.Binding != b {
+		s.Binding, s.Places = &b, map[string]string{place: b.ID}
+		s.Revision++
+		if err := c.save(ctx, s); err != nil {
+			return "", err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.accept = accepted; c.loss != nil && c.loss.id == accepted {
+		c.loss = nil
+		c.listAgain()
+	}
+	if c.loss != nil {
+		return b.ID, c.loss.refusal()
+	}
+	return b.ID, nil
+}
+
+func bindable(first *portalapi.Binding, b portalapi.Binding) error {
+	switch {
+	case first == nil && b.Replaces == "":
+		return nil
+	case first == nil || b.Replaces != "" && b.Replaces != first.ID:
+		return refuse(http.StatusConflict, portalapi.CodeStaleRevision, "the binding is no longer %q; read it again", b.Replaces)
+	}
+	holder := first.Namespace + "/" + first.Name + " in cluster " + first.Cluster
+	if !first.Provider().IsRefined(b.Provider()) {
+		return refuse(http.StatusConflict, portalapi.CodeIDPConfigured, "the target is provisioned for %s by %s, and that one keeps working; only one identity provider can be integrated at a time, so %s is refused until the first is replaced or unbound", first.Provider(), holder, b.Provider())
+	}
+	if first.UID != b.UID && (first.Cluster != b.Cluster || first.Namespace != b.Namespace || first.Name != b.Name) && b.Replaces == "" {
+		return refuse(http.StatusConflict, portalapi.CodeOperatorBound, "the ledger is bound to the operator of %s; replace the binding %s", holder, first.ID)
+	}
+	return nil
+}
+
+// lead makes this process the leader. Another process may have written the ledger until now, so it
+// is loaded again.
+func (c *Client) lead(ctx context.Context) error {
+	c.mu.Lock()
+	s := c.book.state
+	c.mu.Unlock()
+	me := c.options.Leader
+	now, err := c.options.Ledger.Leader(ctx)
+	if err != nil {
+		return fmt.Errorf("read who leads: %w", err)
+	}
+	if s.Leader == me && now == me {
+		return nil
+	}
+	if s.Leader == me {
+		return refuse(http.StatusConflict, portalapi.CodeStaleLeader, "the operator's process %q led before and was replaced by %q", me, now)
+	}
+	if slices.Contains(s.Former, me) {
+		return refuse(http.StatusConflict, portalapi.CodeStaleLeader, "the operator's process %q led before and was replaced by %q", me, s.Leader)
+	}
+	if err := c.options.Ledger.Lead(ctx, me); err != nil {
+		return err
+	}
+	c.loading.Lock()
+	err = c.load(ctx)
+	c.loading.Unlock()
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	s = c.book.state
+	c.listAgain()
+	c.mu.Unlock()
+	if s.Leader != "" && s.Leader != me {
+		s.Former = append(slices.Clone(s.Former), s.Leader)
+		s.Former = s.Former[max(0, len(s.Former)-maxFormer):]
+	}
+	s.Leader = me
+	return c.save(ctx, s)
+}
+
+// Unbind implements portalapi.Identity.
+func (c *Client) Unbind(ctx context.Context, uid string) error {
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	defer c.locks.lock("state")()
+	c.mu.Lock()
+	s := c.book.state
+	c.mu.Unlock()
+	if s.Binding == nil || s.Binding.UID != uid {
+		return nil
+	}
+	s.Binding = nil
+	s.Revision++
+	return c.save(ctx, s)
+}
+
+// SCIMKeys implements portalapi.Identity. A target has no keys for the webhook: its tokens are
+// declared in a Secret.
+func (c *Client) SCIMKeys(context.Context) ([]portalapi.KeyDigest, error) { return nil, nil }
+
+// PutMigrationPlan implements portalapi.Migration: it is refused, because a target shows no plan.
+func (c *Client) PutMigrationPlan(context.Context, portalapi.MigrationPlan) error {
+	return refuse(http.StatusNotImplemented, portalapi.CodeUnsupported, "a SCIM target shows no plan; read it with kubectl scim plan")
+}
+
+// AuditHead implements portalapi.Audit: a SCIM target has no audit.
+func (c *Client) AuditHead(context.Context, int64) (portalapi.AuditHead, error) {
+	return portalapi.AuditHead{}, refuse(http.StatusNotFound, portalapi.CodeNotFound, "a SCIM target has no audit")
+}
