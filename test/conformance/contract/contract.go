@@ -32,14 +32,16 @@ type Fixture struct {
 	URL     string // of the portal
 	Keys    Keys
 	// Issuer is an OpenID Connect issuer that the portal accepts. MetadataURL and Metadata are
-	// those of a SAML provider; if they are empty, tests of SAML are not applicable.
+	// those of a SAML provider; a remote portal may lack them.
 	Issuer, MetadataURL, Metadata string
 	// HTTP sends the requests to the portal's REST API; nil is http.DefaultClient.
 	HTTP *http.Client
 	// Past contains the removals that the portal's audit has from before this test.
 	Past portalapi.Removals
 
-	// A test that needs one of these is not applicable if it is nil.
+	// Remote is true for a portal that is known by its URL only. Tests that need one of the fields
+	// below, or Metadata, do not apply to it if that is nil.
+	Remote bool
 
 	// Advance advances the portal's clock.
 	Advance func(time.Duration)
@@ -96,18 +98,23 @@ type portalTest struct {
 	Fixture
 }
 
-// needs ends a test that is not applicable to this portal: the fixture does not have what.
-func (p *portalTest) needs(what string, have bool) {
+// lacks reports whether the fixture does not have what the test needs. Then the test does not apply
+// to a remote portal, and fails on any other.
+func (p *portalTest) lacks(what string, have bool) bool {
 	p.Helper()
-	if !have {
-		p.Skip("not applicable: it needs " + what)
+	if !have && !p.Remote {
+		p.Fatal("the fixture lacks " + what)
 	}
+	if !have {
+		p.Log("not applicable: the test needs " + what)
+	}
+	return !have
 }
 
-// clock ends a test that needs a portal whose clock the fixture moves.
-func (p *portalTest) clock() {
+// noClock is lacks for a portal whose clock the fixture moves.
+func (p *portalTest) noClock() bool {
 	p.Helper()
-	p.needs("the portal's clock", p.Advance != nil)
+	return p.lacks("the portal's clock", p.Advance != nil)
 }
 
 // scimOn turns SSO and SCIM on, as a manager does on the page.

@@ -127,7 +127,9 @@ var feedTests = map[string]func(*portalTest){
 		}
 	},
 	"An unknown epoch and a truncated position are refused": func(p *portalTest) {
-		p.needs("a feed that it can truncate", p.Truncate != nil)
+		if p.lacks("a feed that it can truncate", p.Truncate != nil) {
+			return
+		}
 		p.scimOn()
 		start := p.end()
 		for _, at := range []portalapi.Position{{Epoch: "unknown", Sequence: start.Sequence}, {Epoch: start.Epoch, Sequence: start.Sequence + 1000}} {
@@ -149,7 +151,9 @@ var feedTests = map[string]func(*portalTest){
 		}
 	},
 	"A new epoch makes every reader list again": func(p *portalTest) {
-		p.needs("a feed whose epoch it can change", p.NewEpoch != nil)
+		if p.lacks("a feed whose epoch it can change", p.NewEpoch != nil) {
+			return
+		}
 		start := p.end()
 		p.NewEpoch()
 		_, _, err := p.Client.Changes(p.Context(), start, 0)

@@ -39,7 +39,9 @@ var keyTests = map[string]func(*portalTest){
 		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/api-keys/"+made.Key.ID, nil), 404, portalapi.CodeNotFound)
 	},
 	"A key expires": func(p *portalTest) {
-		p.clock()
+		if p.noClock() {
+			return
+		}
 		var made portalv1.APIKeyWithSecret
 		create := portalv1.APIKeyCreate{Name: "short", Scope: portalv1.ScopeSCIM, ProviderType: provider.Okta, ExpiresAt: ptr(time.Now().Add(time.Hour))}
 		p.manage("POST", "/api-keys", create, &made)
@@ -62,12 +64,15 @@ var keyTests = map[string]func(*portalTest){
 		p.equal("digests", p.digests()[old.Key.ID], digestOf(old.Secret))
 		p.equal("digests", p.digests()[made.Key.ID], digestOf(made.Secret))
 		p.refusedWith(p.http(p.Keys.Manage, "POST", rotate, portalv1.APIKeyRotate{OverlapSeconds: 3600}), 400, portalapi.CodeInvalid)
+		p.refusedWith(p.http(p.Keys.Manage, "POST", "/api-keys/none/rotate", portalv1.APIKeyRotate{}), 404, portalapi.CodeNotFound)
+		if p.noClock() {
+			return
+		}
 		p.Advance(2 * time.Hour)
 		if _, still := p.digests()[old.Key.ID]; still {
 			p.Errorf("the webhook still gets the old key")
 		}
 		p.equal("digests", p.digests()[made.Key.ID], digestOf(made.Secret))
-		p.refusedWith(p.http(p.Keys.Manage, "POST", "/api-keys/none/rotate", portalv1.APIKeyRotate{}), 404, portalapi.CodeNotFound)
 	},
 	"A key makes no mightier and no longer-lived key": func(p *portalTest) {
 		var made, second portalv1.APIKeyWithSecret

@@ -135,7 +135,7 @@ func (p *Portal) Fixture(t *testing.T) contract.Fixture {
 		}
 		return c
 	}
-	return contract.Fixture{Client: process(""), Process: process, URL: p.o.URL, Keys: p.keys, HTTP: client, Past: portalapi.Removals{Removed: past.Removed},
+	return contract.Fixture{Remote: true, Client: process(""), Process: process, URL: p.o.URL, Keys: p.keys, HTTP: client, Past: portalapi.Removals{Removed: past.Removed},
 		Issuer: p.o.Issuer, MetadataURL: p.o.MetadataURL, Metadata: p.o.Metadata}
 }
 
