@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"regexp"
 	"strings"
 	"testing"
@@ -56,6 +57,7 @@ func readGuide(t *testing.T, path string) guide {
 // guide prints in bold.
 func setUpAsDocumented(t *testing.T, b *browser.Browser) {
 	guides, err := filepath.Glob("../../../docs/setup/*.md")
+	guides = slices.DeleteFunc(guides, func(path string) bool { return filepath.Base(path) == "scim-target.md" }) // of another portal
 	if err != nil || len(guides) < 2 {
 		t.Fatalf("found the setup guides %v: %v", guides, err)
 	}
