@@ -110,6 +110,7 @@ func (p *scope) releaseStrays(ctx context.Context, found []*portalapi.Account, r
 		if err := p.View.Client.ReleaseAccount(ctx, a.Owner, mode); err != nil {
 			return fmt.Errorf("release account %s, whose ScimUser does not exist: %w", a.ID, err)
 		}
+		p.View.Mirror.PutReleased(a.Owner)
 		ctrl.LoggerFrom(ctx).Info("Released an account whose ScimUser does not exist", "account", a.ID, "mode", mode)
 	}
 	return nil

@@ -37,7 +37,13 @@ func (p *scope) release(ctx context.Context) pass.Outcome {
 		}
 		return p.ReportOnly(fmt.Sprintf("Would release the account: %s", plan.Mode))
 	}
-	do := func(ctx context.Context) error { return p.View.Client.ReleaseAccount(ctx, owner, plan.Mode) }
+	do := func(ctx context.Context) error {
+		err := p.View.Client.ReleaseAccount(ctx, owner, plan.Mode)
+		if err == nil {
+			p.View.Mirror.PutReleased(owner)
+		}
+		return err
+	}
 	if !plan.Removal {
 		return p.Call(func() error { return do(ctx) })
 	}

@@ -777,6 +777,21 @@ type PoolRemovals struct {
 // ReleaseMode defines model for ReleaseMode.
 type ReleaseMode string
 
+// ReleasedUser defines model for ReleasedUser.
+type ReleasedUser struct {
+	// OwnerName SCIM id
+	OwnerName string `json:"ownerName"`
+	Revision  int64  `json:"revision"`
+}
+
+// ReleasedUserPage defines model for ReleasedUserPage.
+type ReleasedUserPage struct {
+	Items []ReleasedUser `json:"items"`
+
+	// Next the value of after for the next page; absent on the last page
+	Next string `json:"next,omitempty"`
+}
+
 // Removal what a user loses by the removal
 type Removal string
 
@@ -925,6 +940,8 @@ type UserPatch struct {
 
 // UserProvision defines model for UserProvision.
 type UserProvision struct {
+	// Accepted the revision of the release that a person allowed this older write to replace
+	Accepted    int64  `json:"accepted,omitempty"`
 	Active      bool   `json:"active"`
 	Adopt       *Adopt `json:"adopt,omitempty"`
 	DisplayName string `json:"displayName,omitempty"`
@@ -943,8 +960,11 @@ type UserProvision struct {
 
 // UserRelease defines model for UserRelease.
 type UserRelease struct {
-	Mode     ReleaseMode `json:"mode"`
-	Revision int64       `json:"revision"`
+	Mode ReleaseMode `json:"mode"`
+
+	// OwnerName remembered if the owner has no account
+	OwnerName string `json:"ownerName,omitempty"`
+	Revision  int64  `json:"revision"`
 }
 
 // WaitingFor defines model for WaitingFor.
@@ -1055,6 +1075,12 @@ type ProvisionPoolParams struct {
 
 	// IfNoneMatch the record did not exist
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListReleasedUsersParams defines parameters for ListReleasedUsers.
+type ListReleasedUsersParams struct {
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	After *After `form:"after,omitempty" json:"after,omitempty"`
 }
 
 // GetRemovalsParams defines parameters for GetRemovals.
@@ -1534,6 +1560,13 @@ type ClientInterface interface {
 	// Corresponds with POST /provisioning/pools/{ownerUid}/release (the `ReleasePool` operationId).
 	ReleasePool(ctx context.Context, ownerUID OwnerUID, body ReleasePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListReleasedUsers List the owners whose account was released or went to another owner, with their revision then, in the order of names
+	//
+	// An owner leaves the list when it gets an account again. The list has SCIM ids and no personal data.
+	//
+	// Corresponds with GET /provisioning/released-users (the `ListReleasedUsers` operationId).
+	ListReleasedUsers(ctx context.Context, params *ListReleasedUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetRemovals Count removals from the audit, for the budgets of the deprovisioning guard
 	//
 	// Corresponds with GET /provisioning/removals (the `GetRemovals` operationId).
@@ -1552,6 +1585,9 @@ type ClientInterface interface {
 	// account. If that is no longer true, the answer is 412 STALE_REVISION. Without either header, only the owner's revision
 	// is compared.
 	//
+	// An owner whose account was released gets an account only by a newer revision; otherwise the answer is 409 RELEASED_SINCE. `accepted`
+	// is the revision of the release that a person allowed an older write to replace.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
@@ -1564,6 +1600,9 @@ type ClientInterface interface {
 	// `If-Match` is the entity tag of the account that the write was decided on, and `If-None-Match: *` says that there was no
 	// account. If that is no longer true, the answer is 412 STALE_REVISION. Without either header, only the owner's revision
 	// is compared.
+	//
+	// An owner whose account was released gets an account only by a newer revision; otherwise the answer is 409 RELEASED_SINCE. `accepted`
+	// is the revision of the release that a person allowed an older write to replace.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1590,14 +1629,20 @@ type ClientInterface interface {
 	// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
 	MarkHeld(ctx context.Context, ownerUID OwnerUID, body MarkHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReleaseUserWithBody End the ownership of an account; does nothing if the owner has no account
+	// ReleaseUserWithBody End the ownership of an account, and remember the owner's revision
+	//
+	// An owner without an account is remembered too (GET /provisioning/released-users), so that a user who was restored from a
+	// backup of before the release does not come back.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /provisioning/users/{ownerUid}/release (the `ReleaseUser` operationId).
 	ReleaseUserWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReleaseUser End the ownership of an account; does nothing if the owner has no account
+	// ReleaseUser End the ownership of an account, and remember the owner's revision
+	//
+	// An owner without an account is remembered too (GET /provisioning/released-users), so that a user who was restored from a
+	// backup of before the release does not come back.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2335,6 +2380,23 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID OwnerUID, body Releas
 	return c.Client.Do(req)
 }
 
+// ListReleasedUsers List the owners whose account was released or went to another owner, with their revision then, in the order of names
+//
+// An owner leaves the list when it gets an account again. The list has SCIM ids and no personal data.
+//
+// Corresponds with GET /provisioning/released-users (the `ListReleasedUsers` operationId).
+func (c *Client) ListReleasedUsers(ctx context.Context, params *ListReleasedUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListReleasedUsersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetRemovals Count removals from the audit, for the budgets of the deprovisioning guard
 //
 // Corresponds with GET /provisioning/removals (the `GetRemovals` operationId).
@@ -2373,6 +2435,9 @@ func (c *Client) ListSCIMKeys(ctx context.Context, reqEditors ...RequestEditorFn
 // account. If that is no longer true, the answer is 412 STALE_REVISION. Without either header, only the owner's revision
 // is compared.
 //
+// An owner whose account was released gets an account only by a newer revision; otherwise the answer is 409 RELEASED_SINCE. `accepted`
+// is the revision of the release that a person allowed an older write to replace.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
@@ -2395,6 +2460,9 @@ func (c *Client) ProvisionUserWithBody(ctx context.Context, ownerUID OwnerUID, p
 // `If-Match` is the entity tag of the account that the write was decided on, and `If-None-Match: *` says that there was no
 // account. If that is no longer true, the answer is 412 STALE_REVISION. Without either header, only the owner's revision
 // is compared.
+//
+// An owner whose account was released gets an account only by a newer revision; otherwise the answer is 409 RELEASED_SINCE. `accepted`
+// is the revision of the release that a person allowed an older write to replace.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2451,7 +2519,10 @@ func (c *Client) MarkHeld(ctx context.Context, ownerUID OwnerUID, body MarkHeldJ
 	return c.Client.Do(req)
 }
 
-// ReleaseUserWithBody End the ownership of an account; does nothing if the owner has no account
+// ReleaseUserWithBody End the ownership of an account, and remember the owner's revision
+//
+// An owner without an account is remembered too (GET /provisioning/released-users), so that a user who was restored from a
+// backup of before the release does not come back.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2468,7 +2539,10 @@ func (c *Client) ReleaseUserWithBody(ctx context.Context, ownerUID OwnerUID, con
 	return c.Client.Do(req)
 }
 
-// ReleaseUser End the ownership of an account; does nothing if the owner has no account
+// ReleaseUser End the ownership of an account, and remember the owner's revision
+//
+// An owner without an account is remembered too (GET /provisioning/released-users), so that a user who was restored from a
+// backup of before the release does not come back.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3857,6 +3931,72 @@ func NewReleasePoolRequestWithBody(server string, ownerUID OwnerUID, contentType
 	return req, nil
 }
 
+// NewListReleasedUsersRequest constructs an http.Request for the ListReleasedUsers method
+func NewListReleasedUsersRequest(server string, params *ListReleasedUsersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/provisioning/released-users")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetRemovalsRequest constructs an http.Request for the GetRemovals method
 func NewGetRemovalsRequest(server string, params *GetRemovalsParams) (*http.Request, error) {
 	var err error
@@ -4924,6 +5064,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /provisioning/pools/{ownerUid}/release (the `ReleasePool` operationId).
 	ReleasePoolWithResponse(ctx context.Context, ownerUID OwnerUID, body ReleasePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleasePoolResponse, error)
 
+	// ListReleasedUsersWithResponse List the owners whose account was released or went to another owner, with their revision then, in the order of names
+	//
+	// An owner leaves the list when it gets an account again. The list has SCIM ids and no personal data.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /provisioning/released-users (the `ListReleasedUsers` operationId).
+	ListReleasedUsersWithResponse(ctx context.Context, params *ListReleasedUsersParams, reqEditors ...RequestEditorFn) (*ListReleasedUsersResponse, error)
+
 	// GetRemovalsWithResponse Count removals from the audit, for the budgets of the deprovisioning guard
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4946,6 +5095,9 @@ type ClientWithResponsesInterface interface {
 	// account. If that is no longer true, the answer is 412 STALE_REVISION. Without either header, only the owner's revision
 	// is compared.
 	//
+	// An owner whose account was released gets an account only by a newer revision; otherwise the answer is 409 RELEASED_SINCE. `accepted`
+	// is the revision of the release that a person allowed an older write to replace.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
@@ -4958,6 +5110,9 @@ type ClientWithResponsesInterface interface {
 	// `If-Match` is the entity tag of the account that the write was decided on, and `If-None-Match: *` says that there was no
 	// account. If that is no longer true, the answer is 412 STALE_REVISION. Without either header, only the owner's revision
 	// is compared.
+	//
+	// An owner whose account was released gets an account only by a newer revision; otherwise the answer is 409 RELEASED_SINCE. `accepted`
+	// is the revision of the release that a person allowed an older write to replace.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4984,14 +5139,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
 	MarkHeldWithResponse(ctx context.Context, ownerUID OwnerUID, body MarkHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*MarkHeldResponse, error)
 
-	// ReleaseUserWithBodyWithResponse End the ownership of an account; does nothing if the owner has no account
+	// ReleaseUserWithBodyWithResponse End the ownership of an account, and remember the owner's revision
+	//
+	// An owner without an account is remembered too (GET /provisioning/released-users), so that a user who was restored from a
+	// backup of before the release does not come back.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /provisioning/users/{ownerUid}/release (the `ReleaseUser` operationId).
 	ReleaseUserWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReleaseUserResponse, error)
 
-	// ReleaseUserWithResponse End the ownership of an account; does nothing if the owner has no account
+	// ReleaseUserWithResponse End the ownership of an account, and remember the owner's revision
+	//
+	// An owner without an account is remembered too (GET /provisioning/released-users), so that a user who was restored from a
+	// backup of before the release does not come back.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5881,6 +6042,38 @@ func (r ReleasePoolResponse) Status() string {
 
 // StatusCode returns HTTPResponse.StatusCode
 func (r ReleasePoolResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ListReleasedUsersResponseDefaultHeaders the declared response headers of an HTTP default response for ListReleasedUsers
+type ListReleasedUsersResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListReleasedUsersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReleasedUserPage
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListReleasedUsersResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r ListReleasedUsersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListReleasedUsersResponse) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -6858,6 +7051,21 @@ func (c *ClientWithResponses) ReleasePoolWithResponse(ctx context.Context, owner
 	return ParseReleasePoolResponse(rsp)
 }
 
+// ListReleasedUsersWithResponse List the owners whose account was released or went to another owner, with their revision then, in the order of names
+//
+// An owner leaves the list when it gets an account again. The list has SCIM ids and no personal data.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /provisioning/released-users (the `ListReleasedUsers` operationId).
+func (c *ClientWithResponses) ListReleasedUsersWithResponse(ctx context.Context, params *ListReleasedUsersParams, reqEditors ...RequestEditorFn) (*ListReleasedUsersResponse, error) {
+	rsp, err := c.ListReleasedUsers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListReleasedUsersResponse(rsp)
+}
+
 // GetRemovalsWithResponse Count removals from the audit, for the budgets of the deprovisioning guard
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6892,6 +7100,9 @@ func (c *ClientWithResponses) ListSCIMKeysWithResponse(ctx context.Context, reqE
 // account. If that is no longer true, the answer is 412 STALE_REVISION. Without either header, only the owner's revision
 // is compared.
 //
+// An owner whose account was released gets an account only by a newer revision; otherwise the answer is 409 RELEASED_SINCE. `accepted`
+// is the revision of the release that a person allowed an older write to replace.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
@@ -6910,6 +7121,9 @@ func (c *ClientWithResponses) ProvisionUserWithBodyWithResponse(ctx context.Cont
 // `If-Match` is the entity tag of the account that the write was decided on, and `If-None-Match: *` says that there was no
 // account. If that is no longer true, the answer is 412 STALE_REVISION. Without either header, only the owner's revision
 // is compared.
+//
+// An owner whose account was released gets an account only by a newer revision; otherwise the answer is 409 RELEASED_SINCE. `accepted`
+// is the revision of the release that a person allowed an older write to replace.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6954,7 +7168,10 @@ func (c *ClientWithResponses) MarkHeldWithResponse(ctx context.Context, ownerUID
 	return ParseMarkHeldResponse(rsp)
 }
 
-// ReleaseUserWithBodyWithResponse End the ownership of an account; does nothing if the owner has no account
+// ReleaseUserWithBodyWithResponse End the ownership of an account, and remember the owner's revision
+//
+// An owner without an account is remembered too (GET /provisioning/released-users), so that a user who was restored from a
+// backup of before the release does not come back.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6967,7 +7184,10 @@ func (c *ClientWithResponses) ReleaseUserWithBodyWithResponse(ctx context.Contex
 	return ParseReleaseUserResponse(rsp)
 }
 
-// ReleaseUserWithResponse End the ownership of an account; does nothing if the owner has no account
+// ReleaseUserWithResponse End the ownership of an account, and remember the owner's revision
+//
+// An owner without an account is remembered too (GET /provisioning/released-users), so that a user who was restored from a
+// backup of before the release does not come back.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8279,6 +8499,52 @@ func ParseReleasePoolResponse(rsp *http.Response) (*ReleasePoolResponse, error) 
 	return response, nil
 }
 
+// ParseListReleasedUsersResponse parses an HTTP response from a ListReleasedUsersWithResponse call
+func ParseListReleasedUsersResponse(rsp *http.Response) (*ListReleasedUsersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListReleasedUsersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReleasedUserPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListReleasedUsersResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetRemovalsResponse parses an HTTP response from a GetRemovalsWithResponse call
 func ParseGetRemovalsResponse(rsp *http.Response) (*GetRemovalsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8971,6 +9237,9 @@ type ServerInterface interface {
 	// ReleasePool End the ownership of a pool; does nothing if the owner has no pool
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
+	// ListReleasedUsers List the owners whose account was released or went to another owner, with their revision then, in the order of names
+	// (GET /provisioning/released-users)
+	ListReleasedUsers(w http.ResponseWriter, r *http.Request, params ListReleasedUsersParams)
 	// GetRemovals Count removals from the audit, for the budgets of the deprovisioning guard
 	// (GET /provisioning/removals)
 	GetRemovals(w http.ResponseWriter, r *http.Request, params GetRemovalsParams)
@@ -8983,7 +9252,7 @@ type ServerInterface interface {
 	// MarkHeld Record the held or dropped removal of an owner's account
 	// (PUT /provisioning/users/{ownerUid}/held)
 	MarkHeld(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
-	// ReleaseUser End the ownership of an account; does nothing if the owner has no account
+	// ReleaseUser End the ownership of an account, and remember the owner's revision
 	// (POST /provisioning/users/{ownerUid}/release)
 	ReleaseUser(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
 	// MarkWaiting Record which owner waits to adopt a local account; an empty uid clears it
@@ -9802,6 +10071,52 @@ func (siw *ServerInterfaceWrapper) ReleasePool(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ListReleasedUsers operation middleware
+func (siw *ServerInterfaceWrapper) ListReleasedUsers(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListReleasedUsersParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListReleasedUsers(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetRemovals operation middleware
 func (siw *ServerInterfaceWrapper) GetRemovals(w http.ResponseWriter, r *http.Request) {
 
@@ -10481,6 +10796,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/changes", wrapper.ListChanges)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/users/{ownerUid}", wrapper.ProvisionUser)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/provisioning/users/{ownerUid}/release", wrapper.ReleaseUser)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/provisioning/released-users", wrapper.ListReleasedUsers)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/users/{ownerUid}/held", wrapper.MarkHeld)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/waiting/{accountId}", wrapper.MarkWaiting)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}", wrapper.ProvisionPool)
@@ -11500,6 +11816,47 @@ func (response ReleasePooldefaultJSONResponse) VisitReleasePoolResponse(w http.R
 	return err
 }
 
+type ListReleasedUsersRequestObject struct {
+	Params ListReleasedUsersParams
+}
+
+type ListReleasedUsersResponseObject interface {
+	VisitListReleasedUsersResponse(w http.ResponseWriter) error
+}
+
+type ListReleasedUsers200JSONResponse ReleasedUserPage
+
+func (response ListReleasedUsers200JSONResponse) VisitListReleasedUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReleasedUsersdefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response ListReleasedUsersdefaultJSONResponse) VisitListReleasedUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetRemovalsRequestObject struct {
 	Params GetRemovalsParams
 }
@@ -12088,6 +12445,9 @@ type StrictServerInterface interface {
 	// ReleasePool End the ownership of a pool; does nothing if the owner has no pool
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(ctx context.Context, request ReleasePoolRequestObject) (ReleasePoolResponseObject, error)
+	// ListReleasedUsers List the owners whose account was released or went to another owner, with their revision then, in the order of names
+	// (GET /provisioning/released-users)
+	ListReleasedUsers(ctx context.Context, request ListReleasedUsersRequestObject) (ListReleasedUsersResponseObject, error)
 	// GetRemovals Count removals from the audit, for the budgets of the deprovisioning guard
 	// (GET /provisioning/removals)
 	GetRemovals(ctx context.Context, request GetRemovalsRequestObject) (GetRemovalsResponseObject, error)
@@ -12100,7 +12460,7 @@ type StrictServerInterface interface {
 	// MarkHeld Record the held or dropped removal of an owner's account
 	// (PUT /provisioning/users/{ownerUid}/held)
 	MarkHeld(ctx context.Context, request MarkHeldRequestObject) (MarkHeldResponseObject, error)
-	// ReleaseUser End the ownership of an account; does nothing if the owner has no account
+	// ReleaseUser End the ownership of an account, and remember the owner's revision
 	// (POST /provisioning/users/{ownerUid}/release)
 	ReleaseUser(ctx context.Context, request ReleaseUserRequestObject) (ReleaseUserResponseObject, error)
 	// MarkWaiting Record which owner waits to adopt a local account; an empty uid clears it
@@ -12852,6 +13212,32 @@ func (sh *strictHandler) ReleasePool(w http.ResponseWriter, r *http.Request, own
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ReleasePoolResponseObject); ok {
 		if err := validResponse.VisitReleasePoolResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListReleasedUsers operation middleware
+func (sh *strictHandler) ListReleasedUsers(w http.ResponseWriter, r *http.Request, params ListReleasedUsersParams) {
+	var request ListReleasedUsersRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReleasedUsers(ctx, request.(ListReleasedUsersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReleasedUsers")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListReleasedUsersResponseObject); ok {
+		if err := validResponse.VisitListReleasedUsersResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -21,12 +21,16 @@ func TestAwaitedPush(t *testing.T) {
 	d := w.replica(t)
 	for name, tc := range map[string]struct {
 		reason    string
-		condition string // of Provisioned
+		typ       string
+		condition string // its reason
 		counts    bool
 	}{
-		"Ready":       {"A push that changes nothing writes nothing.", v1alpha1.ReasonProvisioned, false},
-		"Deactivated": {"A push that changes nothing is stored for a deactivated account: it activates the account.", v1alpha1.ReasonDeactivatedLocally, true},
-		"Backup":      {"A push that changes nothing is stored for a user from an older backup: it resolves BackupOlder.", v1alpha1.ReasonBackupOlder, true},
+		"Ready":       {"A push that changes nothing writes nothing.", v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, false},
+		"Deactivated": {"A push that changes nothing is stored for a deactivated account: it activates the account.", v1alpha1.ConditionProvisioned, v1alpha1.ReasonDeactivatedLocally, true},
+		"Backup":      {"A push that changes nothing is stored for a user from an older backup: it resolves BackupOlder.", v1alpha1.ConditionProvisioned, v1alpha1.ReasonBackupOlder, true},
+		"Restored":    {"A push that changes nothing is stored for a user from an older backup who has no account yet.", v1alpha1.ConditionOwned, v1alpha1.ReasonBackupOlder, true},
+		"RestoredOff": {"A push that changes nothing is stored for a restored user whose account an administrator deactivated.", v1alpha1.ConditionOwned, v1alpha1.ReasonDeactivatedLocally, true},
+		"Local":       {"A user who waits for a local account does not wait for a push.", v1alpha1.ConditionOwned, v1alpha1.ReasonLocalAccountExists, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := createUser(t, d, name+"@example.test")
@@ -39,7 +43,7 @@ func TestAwaitedPush(t *testing.T) {
 			}
 			before := read()
 			u.Status.Conditions = []metav1.Condition{{
-				Type: v1alpha1.ConditionProvisioned, Status: metav1.ConditionFalse, Reason: tc.condition, LastTransitionTime: metav1.Now(),
+				Type: tc.typ, Status: metav1.ConditionFalse, Reason: tc.condition, LastTransitionTime: metav1.Now(),
 			}}
 			if err := w.Client.Status().Update(t.Context(), &u); err != nil {
 				t.Fatal(err)

@@ -9,10 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -225,8 +225,10 @@ func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Preco
 // awaitsPush reports whether a condition of the user waits until the provider pushes the user
 // again. Then a request is stored although it changes nothing.
 func awaitsPush(u *v1alpha1.ScimUser) bool {
-	c := meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionProvisioned)
-	return c != nil && (c.Reason == v1alpha1.ReasonDeactivatedLocally || c.Reason == v1alpha1.ReasonBackupOlder)
+	return slices.ContainsFunc(u.Status.Conditions, func(c metav1.Condition) bool {
+		return (c.Type == v1alpha1.ConditionProvisioned || c.Type == v1alpha1.ConditionOwned) && // Owned before the user has an account
+			(c.Reason == v1alpha1.ReasonDeactivatedLocally || c.Reason == v1alpha1.ReasonBackupOlder)
+	})
 }
 
 // matches checks If-Match.

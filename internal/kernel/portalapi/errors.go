@@ -25,6 +25,7 @@ const (
 	CodeDuplicateUser    Code = "DUPLICATE_USER"         // another account has the user name, in any case (409)
 	CodeDuplicatePool    Code = "DUPLICATE_POOL"         // another pool has the name, in any case (409)
 	CodeStaleRevision    Code = "STALE_REVISION"         // the record has another revision or owner than expected (409, 412)
+	CodeReleasedSince    Code = "RELEASED_SINCE"         // the owner's account was released at this revision or a newer one (409)
 	CodeStaleLeader      Code = "STALE_LEADER"           // another process of the operator leads (409)
 	CodeLocalAccount     Code = "LOCAL_ACCOUNT_EXISTS"   // a local account has the name and may not be adopted (409)
 	CodeUnknownRole      Code = "UNKNOWN_ROLE"           // not in the catalogue (400)

@@ -124,6 +124,7 @@ type AccountWrite struct {
 	Pools       []string // portal ids; the portal adds the default pool
 	Adopt       *Adopt   // the account to take over; nil if this owner has an account, or the portal shall create one
 	KeepMark    bool     // keep the account's mark: this write neither carries out nor cancels the marked removal
+	Accepted    int64    // the revision of a release (ReleasedOwner) that a person allowed this older write to replace; 0 if none
 }
 
 // Adopt names an existing account or pool to take over, by compare-and-swap on its current owner.
@@ -132,6 +133,14 @@ type Adopt struct {
 	ID       string
 	OwnerUID string // the owner that the record must have now; empty for a record without an owner
 	Inherit  bool   // for a pool: the new owner counts as its creator if the current one does
+}
+
+// ReleasedOwner is an owner whose account was released, or went to another owner. An owner with
+// this name gets an account only by a newer revision, or if a person accepts an older one
+// (AccountWrite.Accepted). The next account of the owner ends it.
+type ReleasedOwner struct {
+	Name     string // SCIM id
+	Revision int64  // the owner's revision at the release
 }
 
 // PoolWrite is the complete desired state of a pool. Repeating a write changes nothing.
@@ -376,7 +385,7 @@ type AccountWriter interface {
 	// roles.
 	PutAccount(ctx context.Context, w AccountWrite) (*Account, error)
 	// ReleaseAccount ends the ownership of owner, and changes or deletes the account as mode says.
-	// It is no error if owner has no account.
+	// It is no error if owner has no account. owner becomes a ReleasedOwner.
 	ReleaseAccount(ctx context.Context, owner Owner, mode ReleaseMode) error
 	// MarkWaiting sets WaitingFor: owner waits to adopt the local account. An owner without a UID
 	// clears it.
@@ -420,6 +429,13 @@ type Reader interface {
 	// up to wait (≤ 30 s) for the first one. An unknown epoch or a truncated feed is an *Error with
 	// code FEED_TRUNCATED: list again.
 	Changes(ctx context.Context, p Position, wait time.Duration) ([]Change, Position, error)
+}
+
+// Releases lists the owners without an account whose account was released.
+type Releases interface {
+	// Released returns up to limit (≤ 1000) owners with a name after the given one, in the order of
+	// names, and the name to continue from; empty at the end.
+	Released(ctx context.Context, after string, limit int) (page []ReleasedOwner, next string, err error)
 }
 
 // Identity is the portal's identity configuration and its binding to one operator.
@@ -491,6 +507,7 @@ type Client interface {
 	AccountWriter
 	PoolWriter
 	Reader
+	Releases
 	Identity
 	Migration
 	Audit

@@ -52,6 +52,7 @@ func meanings() map[portalapi.Code]meaning {
 	behind := meaning{v1alpha1.ReasonProgressing, retryFeed}
 	return map[portalapi.Code]meaning{
 		portalapi.CodeStaleRevision: behind,
+		portalapi.CodeReleasedSince: behind,
 		portalapi.CodeStaleLeader:   behind,
 		portalapi.CodeDuplicateUser: behind,
 		portalapi.CodeDuplicatePool: behind,

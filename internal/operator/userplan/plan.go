@@ -86,7 +86,7 @@ func HasPendingRemoval(u *v1alpha1.ScimUser, a access.Access, snapshot *poolinde
 // only if another account has the user's name, to read the ScimUser that owns that account.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
 	facts := provision.Facts{Own: f.Mirror.OwnedAccount(string(u.UID)), Named: f.Mirror.NamedAccount(u.Spec.UserName), Before: f.Mirror.AccountOf(u.Name)}
-	facts.Accepted = v1alpha1.AcceptedRevision(u.Annotations)
+	facts.Released, facts.Accepted = f.Mirror.Released(u.Name), v1alpha1.AcceptedRevision(u.Annotations)
 	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
 		var err error
 		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner, f.Mirror.Binding()); err != nil {

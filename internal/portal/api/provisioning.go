@@ -21,7 +21,7 @@ func (s *server) ProvisionUser(ctx context.Context, r portalv1.ProvisionUserRequ
 	w := portalapi.AccountWrite{
 		Owner: portalapi.Owner{UID: r.OwnerUID, Name: b.OwnerName, Revision: b.Revision}, IfRevision: decided,
 		UserName: b.UserName, DisplayName: b.DisplayName, GivenName: b.GivenName, FamilyName: b.FamilyName, Email: b.Email,
-		ExternalID: b.ExternalID, Active: b.Active, Pools: b.Pools, KeepMark: b.KeepMark,
+		ExternalID: b.ExternalID, Active: b.Active, Pools: b.Pools, KeepMark: b.KeepMark, Accepted: b.Accepted,
 	}
 	if b.Adopt != nil {
 		w.Adopt = &portalapi.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Inherit: b.Adopt.Inherit}
@@ -34,8 +34,20 @@ func (s *server) ProvisionUser(ctx context.Context, r portalv1.ProvisionUserRequ
 }
 
 func (s *server) ReleaseUser(ctx context.Context, r portalv1.ReleaseUserRequestObject) (portalv1.ReleaseUserResponseObject, error) {
-	owner := portalapi.Owner{UID: r.OwnerUID, Revision: r.Body.Revision}
+	owner := portalapi.Owner{UID: r.OwnerUID, Name: r.Body.OwnerName, Revision: r.Body.Revision}
 	return portalv1.ReleaseUser204Response{}, s.store.ReleaseAccount(ctx, actor(ctx), owner, portalapi.ReleaseMode(r.Body.Mode))
+}
+
+func (s *server) ListReleasedUsers(ctx context.Context, r portalv1.ListReleasedUsersRequestObject) (portalv1.ListReleasedUsersResponseObject, error) {
+	page, next, err := s.store.Released(ctx, or(r.Params.After, ""), or(r.Params.Limit, defaultLimit))
+	if err != nil {
+		return nil, err
+	}
+	wire := portalv1.ListReleasedUsers200JSONResponse{Items: make([]portalv1.ReleasedUser, len(page)), Next: next}
+	for i, o := range page {
+		wire.Items[i] = portalv1.ReleasedUser{OwnerName: o.Name, Revision: o.Revision}
+	}
+	return wire, nil
 }
 
 func (s *server) MarkWaiting(ctx context.Context, r portalv1.MarkWaitingRequestObject) (portalv1.MarkWaitingResponseObject, error) {

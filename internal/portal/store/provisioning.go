@@ -14,8 +14,8 @@ import (
 // PutAccount creates, adopts or updates the account of w.Owner, and returns it as it is afterwards.
 // Repeating a write changes nothing. Refusals: STALE_REVISION (a newer write was applied, the owner
 // is retired, the account to adopt has another owner or, as 412, its revision is not IfRevision),
-// STALE_LEADER, LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER, PLAN_CHANGED,
-// SCIM_REQUIRED, INVALID.
+// RELEASED_SINCE, STALE_LEADER, LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER,
+// PLAN_CHANGED, SCIM_REQUIRED, INVALID.
 func (s *Store) PutAccount(ctx context.Context, actor Actor, w portalapi.AccountWrite) (*Account, error) {
 	var result *Account
 	ev := event{action: "user.provision", targetKind: "User", targetName: w.UserName}
@@ -114,7 +114,7 @@ func (a *Account) take(w portalapi.AccountWrite) {
 }
 
 func (t *tx) created(w portalapi.AccountWrite) (*Account, error) {
-	if err := t.notRetired(w.Owner.UID); err != nil {
+	if err := t.mayOwn(w); err != nil {
 		return nil, err
 	}
 	after := &Account{Account: portalapi.Account{ID: newID()}}
@@ -123,7 +123,7 @@ func (t *tx) created(w portalapi.AccountWrite) (*Account, error) {
 }
 
 func (t *tx) adopted(w portalapi.AccountWrite) (before, after *Account, err error) {
-	if err := t.notRetired(w.Owner.UID); err != nil {
+	if err := t.mayOwn(w); err != nil {
 		return nil, nil, err
 	}
 	before, err = t.account("user "+w.Adopt.ID, `WHERE id = ?`, w.Adopt.ID)
@@ -146,6 +146,11 @@ func (t *tx) adopted(w portalapi.AccountWrite) (before, after *Account, err erro
 			return nil, nil, err
 		}
 	}
+	if before.Owner.Name != w.Owner.Name {
+		if err := t.setReleased(before.Owner.Name, before.Owner.Revision); err != nil {
+			return nil, nil, err
+		}
+	}
 	after = before.copy()
 	after.Migrated = before.Migrated || local
 	w.KeepMark = w.KeepMark || before.Owner.UID != "" && before.Owner.Name == w.Owner.Name // a decision survives the loss of a cluster
@@ -153,8 +158,17 @@ func (t *tx) adopted(w portalapi.AccountWrite) (before, after *Account, err erro
 	return before, after, nil
 }
 
-// ReleaseAccount ends the ownership of owner.UID, which may never write again. Releasing a record
-// that has no owner is no error. Refusals: STALE_REVISION, STALE_LEADER, LAST_MANAGER;
+// mayOwn refuses to give an account to the owner of w.
+func (t *tx) mayOwn(w portalapi.AccountWrite) error {
+	if err := t.notRetired(w.Owner.UID); err != nil {
+		return err
+	}
+	return t.notReleasedSince(w)
+}
+
+// ReleaseAccount ends the ownership of owner.UID, which may never write again. From then on, an
+// owner with the same name gets an account only by a newer revision. Releasing a record that has no
+// owner is no error. Refusals: STALE_REVISION, STALE_LEADER, LAST_MANAGER;
 // SCIM_REQUIRED unless the mode is Orphan, which removes no access.
 func (s *Store) ReleaseAccount(ctx context.Context, actor Actor, owner portalapi.Owner, mode portalapi.ReleaseMode) error {
 	ev := event{action: "user.release", targetKind: "User"}
@@ -167,7 +181,7 @@ func (s *Store) ReleaseAccount(ctx context.Context, actor Actor, owner portalapi
 			return err
 		}
 		if before == nil {
-			return errors.Join(t.retire(owner.UID), t.stopWaiting(&ev, owner.UID))
+			return errors.Join(t.retire(owner.UID), t.setReleasedUnowned(owner), t.stopWaiting(&ev, owner.UID))
 		}
 		ev.targetID, ev.targetName = before.ID, before.UserName
 		if mode != portalapi.ReleaseOrphan {
@@ -178,7 +192,7 @@ func (s *Store) ReleaseAccount(ctx context.Context, actor Actor, owner portalapi
 		if owner.Revision < before.Owner.Revision {
 			return refuse(portalapi.CodeStaleRevision, "revision %d of this owner is already written; %d is older", before.Owner.Revision, owner.Revision)
 		}
-		if err := t.retire(owner.UID); err != nil {
+		if err := errors.Join(t.retire(owner.UID), t.setReleased(before.Owner.Name, owner.Revision)); err != nil {
 			return err
 		}
 		return t.release(&ev, before, mode)

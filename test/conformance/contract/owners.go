@@ -3,6 +3,10 @@
 package contract
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
@@ -105,7 +109,7 @@ var ownerTests = map[string]func(*portalTest){
 		p.audited("a release again", 0, func() { p.ok(p.Client.ReleaseAccount(p.Context(), owner, portalapi.ReleaseDeactivate)) })
 		p.putRefused(person("ada"), portalapi.CodeStaleRevision)
 		w := person("ada")
-		w.Owner.UID = "u-ada-2"
+		w.Owner.UID, w.Owner.Revision = "u-ada-2", 2
 		p.putRefused(w, portalapi.CodeDuplicateUser)
 		w.Adopt = &portalapi.Adopt{ID: first.ID}
 		back := p.put(w)
@@ -127,7 +131,7 @@ var ownerTests = map[string]func(*portalTest){
 		}
 		p.putRefused(person("ada"), portalapi.CodeStaleRevision)
 		w := person("ada")
-		w.Owner.UID = "u-ada-2"
+		w.Owner.UID, w.Owner.Revision = "u-ada-2", 2
 		if again := p.put(w); again.ID == first.ID {
 			p.Errorf("the new account has the old one's id")
 		}
@@ -145,6 +149,99 @@ var ownerTests = map[string]func(*portalTest){
 			p.Errorf("orphaned: %+v", got)
 		}
 		p.equal("roles", got.Roles, []string{portalapi.RoleIgnoreQuota, portalapi.RoleUser})
+	},
+	"After a release in any mode, an older object of the owner gets no account until a newer push, or until a person accepts it": func(p *portalTest) {
+		p.scimOn()
+		for _, mode := range []portalapi.ReleaseMode{portalapi.ReleaseDeactivate, portalapi.ReleaseDelete, portalapi.ReleaseOrphan} {
+			name := strings.ToLower(string(mode))
+			first := p.put(person(name))
+			p.ok(p.Client.ReleaseAccount(p.Context(), portalapi.Owner{UID: "u-" + name, Name: "s-" + name, Revision: 5}, mode))
+			p.released(name, 5)
+
+			w := person(name)
+			w.Owner.UID, w.Owner.Revision = "u-restored-"+name, 5
+			if mode == portalapi.ReleaseOrphan {
+				p.manage("PATCH", "/users/"+first.ID, portalv1.UserPatch{HandedOver: ptr(true)}, nil)
+			}
+			if mode != portalapi.ReleaseDelete {
+				w.Adopt = &portalapi.Adopt{ID: first.ID}
+			}
+			p.putRefused(w, portalapi.CodeReleasedSince)
+			w.Accepted = 4 // of another release
+			p.putRefused(w, portalapi.CodeReleasedSince)
+			p.released(name, 5)
+			w.Owner.Revision, w.Accepted = 1, 5
+			if back := p.put(w); back.Status != portalapi.StatusActive || back.Owner.Revision != 1 {
+				p.Errorf("%s: accepted: %+v", mode, back)
+			}
+			p.put(w) // a repeat changes nothing
+			p.released(name, 0)
+
+			p.ok(p.Client.ReleaseAccount(p.Context(), portalapi.Owner{UID: w.Owner.UID, Name: "s-" + name, Revision: 6}, portalapi.ReleaseDelete))
+			w = person(name)
+			w.Owner.UID, w.Owner.Revision = "u-again-"+name, 6
+			w.Accepted = 5
+			p.putRefused(w, portalapi.CodeReleasedSince)
+			w.Owner.Revision, w.Accepted = 7, 0
+			p.put(w)
+			p.released(name, 0)
+		}
+	},
+	"The release of a user without an account is remembered; a late one of a former UID is not": func(p *portalTest) {
+		p.scimOn()
+		p.ok(p.Client.ReleaseAccount(p.Context(), portalapi.Owner{UID: "u-ada", Name: "s-ada", Revision: 5}, portalapi.ReleaseDeactivate))
+		p.released("ada", 5)
+		p.ok(p.Client.ReleaseAccount(p.Context(), portalapi.Owner{UID: "u-ada", Name: "s-ada", Revision: 4}, portalapi.ReleaseDeactivate))
+		p.released("ada", 5)
+		w := person("ada")
+		w.Owner.UID = "u-ada-2"
+		p.putRefused(w, portalapi.CodeReleasedSince)
+		w.Owner.Revision = 6
+		p.put(w)
+		p.ok(p.Client.ReleaseAccount(p.Context(), portalapi.Owner{UID: "u-ada", Name: "s-ada", Revision: 9}, portalapi.ReleaseDelete))
+		p.released("ada", 0)
+	},
+	"A user whose account went to another user is released; the same user under another UID is not": func(p *portalTest) {
+		p.scimOn()
+		ada := p.put(person("ada"))
+		w := adopting("ada", ada.ID, "u-ada") // restored: the same SCIM id and revision
+		w.Owner.UID = "u-ada-2"
+		p.put(w)
+		p.released("ada", 0)
+		w = adopting("ada", ada.ID, "u-ada-2") // pushed again under another SCIM id
+		w.Owner = portalapi.Owner{UID: "u-new", Name: "s-new", Revision: 1}
+		p.put(w)
+		p.released("ada", 1)
+		w = person("ada")
+		w.Owner.UID, w.UserName = "u-ada-3", "former@example.test"
+		p.putRefused(w, portalapi.CodeReleasedSince)
+	},
+	"Released users are listed in pages": func(p *portalTest) {
+		p.scimOn()
+		var want []portalapi.ReleasedOwner
+		for i := range int64(5) {
+			o := portalapi.Owner{UID: fmt.Sprint("u-", i), Name: fmt.Sprint("s-", i), Revision: i}
+			p.ok(p.Client.ReleaseAccount(p.Context(), o, portalapi.ReleaseDeactivate))
+			want = append(want, portalapi.ReleasedOwner{Name: o.Name, Revision: i})
+		}
+		var got []portalapi.ReleasedOwner
+		for after := ""; ; {
+			page, next, err := p.Client.Released(p.Context(), after, 2)
+			p.ok(err)
+			if len(page) > 2 {
+				p.Errorf("a page of 2 has %d", len(page))
+			}
+			for _, o := range page {
+				if slices.Contains(want, o) { // a portal of many tests has others
+					got = append(got, o)
+				}
+			}
+			if next == "" {
+				break
+			}
+			after = next
+		}
+		p.equal("released", got, want)
 	},
 	"Releasing a record without an owner is no error, and refuses a late write": func(p *portalTest) {
 		p.scimOn()
@@ -273,4 +370,24 @@ var ownerTests = map[string]func(*portalTest){
 			p.Errorf("adopted: %+v", got)
 		}
 	},
+}
+
+// released fails unless the owner s-<name> is listed as released at the revision; 0: not listed.
+func (p *portalTest) released(name string, revision int64) {
+	p.Helper()
+	var got int64
+	for after := ""; ; {
+		page, next, err := p.Client.Released(p.Context(), after, 1000)
+		p.ok(err)
+		for _, o := range page {
+			if o.Name == "s-"+name {
+				got = o.Revision
+			}
+		}
+		if next == "" {
+			break
+		}
+		after = next
+	}
+	p.equal("the release of "+name, got, revision)
 }

@@ -9,10 +9,11 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
-// salted adds the salt to the ids of owners, clusters and leaders in requests, and removes it from
-// responses.
+// salted adds the salt to the ids and names of owners, and to the ids of clusters and leaders in
+// requests, and removes it from responses.
 type salted struct{ salt string }
 
 var owner = regexp.MustCompile(`^(.*/provisioning/(?:users|pools)/[^/]+)(.*)$`)
@@ -25,6 +26,10 @@ func (s *salted) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if q := r.URL.Query(); q.Get("uid") != "" {
 		q.Set("uid", q.Get("uid")+s.salt)
+		r.URL.RawQuery = q.Encode()
+	}
+	if q := r.URL.Query(); q.Get("after") != "" && strings.HasSuffix(r.URL.Path, "/released-users") {
+		q.Set("after", q.Get("after")+s.salt)
 		r.URL.RawQuery = q.Encode()
 	}
 	if leader := r.Header.Get("Operator-Leader"); leader != "" {
@@ -77,7 +82,7 @@ func (s *salted) saltFields(body map[string]any) (changed bool) {
 	for name, value := range body {
 		switch v := value.(type) {
 		case string:
-			if v != "" && (name == "uid" || name == "ownerUid" || name == "cluster") {
+			if v != "" && (name == "uid" || name == "ownerUid" || name == "ownerName" || name == "cluster") {
 				body[name], changed = v+s.salt, true
 			}
 		case map[string]any:

@@ -91,6 +91,15 @@ func (p *Portal) Accounts(ctx context.Context, after string, limit int) (page []
 	return page, next, err
 }
 
+// Released implements portalapi.Releases.
+func (p *Portal) Released(ctx context.Context, after string, limit int) (page []portalapi.ReleasedOwner, next string, err error) {
+	page, err = do(ctx, p, Call{Method: "Released"}, func() (found []portalapi.ReleasedOwner, err error) {
+		found, next, err = p.Store.Released(ctx, after, limit)
+		return found, err
+	})
+	return page, next, err
+}
+
 // Pools implements portal.Reader.
 func (p *Portal) Pools(ctx context.Context) ([]portalapi.Pool, error) {
 	return do(ctx, p, Call{Method: "Pools"}, func() ([]portalapi.Pool, error) {

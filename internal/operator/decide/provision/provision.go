@@ -55,6 +55,7 @@ type Facts struct {
 	Own        *portalapi.Account // the account owned by this ScimUser; nil if there is none
 	Named      *portalapi.Account // the account with the wanted name; nil if there is none
 	Before     *portalapi.Account // the account that a ScimUser with the same name owned before a restore; nil if there is none
+	Released   int64              // the revision at which the account of this ScimUser was released; 0 if it was not
 	Accepted   int64              // the portal's revision that a person allowed an older object to overwrite; 0 if there is none
 	NamedOwner Presence           // presence of the ScimUser that owns Named
 	Granted    []string           // roles that the account has by a grant (GrantedRoles); other roles are removed without the guard
@@ -90,6 +91,12 @@ func (p Plan) Writes() bool { return p.Action == Create || p.Action == Update ||
 func Compute(want Account, have Facts, policy Policy) Plan {
 	if have.Own != nil {
 		return update(want, have)
+	}
+	if have.Released != 0 && want.Owner.Revision <= have.Released {
+		if have.Accepted != have.Released {
+			return Plan{Action: Wait, Reason: v1alpha1.ReasonBackupOlder, Message: releasedSince(want, have.Released)}
+		}
+		want.Accepted = have.Released
 	}
 	if p, decided := restored(want, have); decided {
 		return p
@@ -140,6 +147,12 @@ func older(want Account, have *portalapi.Account) bool {
 func BackupOlder(namespace, scimID string, object, portal int64) string {
 	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer: %s",
 		portal, object, shell.Scim(namespace, "accept", "scimuser/"+scimID, "--revision", strconv.FormatInt(portal, 10)))
+}
+
+// releasedSince returns the message for a ScimUser from a backup whose account was released since.
+func releasedSince(want Account, released int64) string {
+	return fmt.Sprintf("The account of this user was released at revision %d, and the object, from a backup, has %d: the user gets no account until the identity provider pushes this user again. To let the backup bring the user back: %s",
+		released, want.Owner.Revision, shell.Scim(want.Namespace, "accept", "scimuser/"+want.Owner.Name, "--revision", strconv.FormatInt(released, 10)))
 }
 
 func deactivatedLocally(a *portalapi.Account) bool {

@@ -44,6 +44,8 @@ func TestCompute(t *testing.T) {
 		Mark    bool
 		Removal bool
 		Adopt   *portalapi.Adopt
+		// Accepted is the revision of the release that the write replaces.
+		Accepted int64
 	}
 	cases := map[string]struct {
 		reason string
@@ -244,6 +246,51 @@ func TestCompute(t *testing.T) {
 			},
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
 		},
+		"ReleasedSince": {
+			reason: "A user from a backup does not come back if the provider deleted the user since.",
+			have:   func(w Account) Facts { return Facts{Released: w.Owner.Revision + 1} },
+			out:    outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
+		},
+		"ReleasedAtThisRevision": {
+			reason: "A user whose account a person released after the object was gone does not come back by the same object.",
+			have:   func(w Account) Facts { return Facts{Released: w.Owner.Revision} },
+			out:    outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
+		},
+		"ReleasedSinceAndDeactivated": {
+			reason: "The account that the provider's deletion deactivated is not taken over by an older object.",
+			have: func(w Account) Facts {
+				return Facts{Released: w.Owner.Revision + 1, Named: account(w, func(a *portalapi.Account) { a.Status, a.Owner = portalapi.StatusDeactivated, portalapi.Owner{} })}
+			},
+			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
+		},
+		"ReleasedSinceAsOrphan": {
+			reason: "The account that stayed as a local one is not marked as waited for by an older object, nor taken over.",
+			have:   func(w Account) Facts { return Facts{Released: w.Owner.Revision + 1, Named: account(w, local)} },
+			policy: Policy{ProvisionExistingUsers: true},
+			out:    outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
+		},
+		"ReleasedSinceAndTakenOver": {
+			reason: "Another user has the account now: the older object waits for a push, not for the name.",
+			have: func(w Account) Facts {
+				return Facts{Released: w.Owner.Revision, NamedOwner: Present, Named: account(w, func(a *portalapi.Account) { a.Owner = portalapi.Owner{UID: "uid-x", Name: "x"} })}
+			},
+			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
+		},
+		"ReleasedBefore": {
+			reason: "A push after the release brings the user back.",
+			have:   func(w Account) Facts { return Facts{Released: w.Owner.Revision - 1} },
+			out:    outcome{Action: Create},
+		},
+		"ReleasedSinceAndAccepted": {
+			reason: "A person accepts the backup for this release.",
+			have:   func(w Account) Facts { return Facts{Released: w.Owner.Revision + 1, Accepted: w.Owner.Revision + 1} },
+			out:    outcome{Action: Create, Accepted: 4},
+		},
+		"ReleasedSinceAndAcceptedForAnotherRevision": {
+			reason: "A backup that was accepted for an earlier release still waits.",
+			have:   func(w Account) Facts { return Facts{Released: w.Owner.Revision + 2, Accepted: w.Owner.Revision + 1} },
+			out:    outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
+		},
 		"RestoredAndRenamed": {
 			reason: "A restored user keeps the account after a rename, because it is found by the SCIM id.",
 			have: func(w Account) Facts {
@@ -330,7 +377,7 @@ func TestCompute(t *testing.T) {
 				tc.want(&want)
 			}
 			p := Compute(want, tc.have(want), tc.policy)
-			got := outcome{Action: p.Action, Reason: p.Reason, Mark: p.Mark, Removal: p.Removal, Adopt: p.Write.Adopt}
+			got := outcome{Action: p.Action, Reason: p.Reason, Mark: p.Mark, Removal: p.Removal, Adopt: p.Write.Adopt, Accepted: p.Write.Accepted}
 			if diff := cmp.Diff(tc.out, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}

@@ -62,7 +62,7 @@ func New(c portalapi.Client) *Client {
 // identity configuration.
 func bypasses(method string) bool {
 	switch method {
-	case "Accounts", "Pools", "Roles", "Position", "Changes", "Configuration", "PutLoginMethods", "Bind", "Unbind", "SCIMKeys", "AuditHead":
+	case "Accounts", "Released", "Pools", "Roles", "Position", "Changes", "Configuration", "PutLoginMethods", "Bind", "Unbind", "SCIMKeys", "AuditHead":
 		return true
 	}
 	return false

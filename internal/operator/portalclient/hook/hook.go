@@ -75,6 +75,12 @@ func (c *Client) Accounts(ctx context.Context, after string, limit int) (page []
 	return page, next, err
 }
 
+// Released implements portalapi.Releases.
+func (c *Client) Released(ctx context.Context, after string, limit int) (page []portalapi.ReleasedOwner, next string, err error) {
+	err = c.around(ctx, "Released", func() error { page, next, err = c.to.Released(ctx, after, limit); return err })
+	return page, next, err
+}
+
 // Pools implements portalapi.Reader.
 func (c *Client) Pools(ctx context.Context) (all []portalapi.Pool, err error) {
 	err = c.around(ctx, "Pools", func() error { all, err = c.to.Pools(ctx); return err })

@@ -18,6 +18,7 @@ import (
 // Source is the interface that the mirror reads from.
 type Source interface {
 	portalapi.Reader
+	portalapi.Releases
 	Configuration(ctx context.Context) (*portalapi.Configuration, error)
 }
 
@@ -227,7 +228,21 @@ func (m *Mirror) list(ctx context.Context, src Source, o Options) (portalapi.Pos
 		}
 		after = next
 	}
-	m.replace(configuration, roles, pools, accounts)
+	released := map[string]int64{}
+	for after := ""; ; {
+		page, next, err := src.Released(ctx, after, o.PageSize)
+		if err != nil {
+			return fail("released users", err)
+		}
+		for _, owner := range page {
+			released[owner.Name] = owner.Revision
+		}
+		if next == "" {
+			break
+		}
+		after = next
+	}
+	m.replace(configuration, roles, pools, accounts, released)
 	return at, nil
 }
 
@@ -236,18 +251,20 @@ func (m *Mirror) list(ctx context.Context, src Source, o Options) (portalapi.Pos
 func (m *Mirror) begin() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.written = &written{accounts: map[string]bool{}, pools: map[string]bool{}}
+	m.written = &written{accounts: map[string]bool{}, pools: map[string]bool{}, owners: map[string]bool{}}
 }
 
 // replace replaces the state with a full listing, also if its revisions are lower, for example
 // because the portal was restored from a backup. The only exception is a record that the operator
 // wrote during the listing: it stays if it is newer than in the listing, or missing there.
-func (m *Mirror) replace(c *portalapi.Configuration, roles []portalapi.Role, pools []portalapi.Pool, accounts []portalapi.Account) {
+func (m *Mirror) replace(c *portalapi.Configuration, roles []portalapi.Role, pools []portalapi.Pool, accounts []portalapi.Account, released map[string]int64) {
 	var events []Event
 	m.mu.Lock()
 	first := !m.listed
+	m.keepReleased(released) // before replaceAccounts, which takes the owners from older pages
 	events = append(events, m.replaceAccounts(accounts)...)
 	events = append(events, m.replacePools(pools)...)
+	m.released = released
 	m.roles = make(map[string]portalapi.Role, len(roles))
 	for _, r := range roles {
 		m.roles[r.Name] = r
@@ -298,6 +315,18 @@ func (m *Mirror) replaceAccounts(accounts []portalapi.Account) []Event {
 		}
 	}
 	return events
+}
+
+// keepReleased corrects the listed owners by what the operator wrote during the listing. The caller
+// has locked m.mu.
+func (m *Mirror) keepReleased(released map[string]int64) {
+	for owner := range m.written.owners {
+		if revision, ok := m.released[owner]; ok {
+			released[owner] = revision
+		} else {
+			delete(released, owner)
+		}
+	}
 }
 
 // replacePools replaces the pools with the listed ones and returns the differences. The caller has

@@ -58,6 +58,7 @@ type Mirror struct {
 	groups        map[string]int64           // SCIM id → highest revision in a pin of any pool
 	deletedGroups map[string]bool            // SCIM id → a pin of any pool says that the provider deleted the group
 	defaultPool   *portalapi.Pool
+	released      map[string]int64 // SCIM id → revision of the release, of users without an account
 	roles         map[string]portalapi.Role
 	configuration *portalapi.Configuration
 	locals        int
@@ -70,16 +71,17 @@ type Mirror struct {
 	written *written
 }
 
-// written contains the ids of written records, and whether the configuration was written.
+// written contains the ids of written records, the names of owners that a write released or gave an
+// account to, and whether the configuration was written.
 type written struct {
-	accounts, pools map[string]bool
-	configuration   bool
+	accounts, pools, owners map[string]bool
+	configuration           bool
 }
 
 // New returns an empty mirror without a listing. It calls notify after each difference, without a
 // lock and on the goroutine that found the difference; notify must not block for long.
 func New(notify func(Event)) *Mirror {
-	m := &Mirror{notify: notify}
+	m := &Mirror{notify: notify, released: map[string]int64{}}
 	m.reset()
 	return m
 }
@@ -142,6 +144,14 @@ func (m *Mirror) Account(id string) *portalapi.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.accounts[id]
+}
+
+// Released returns the revision at which the account of the owner with this name was released, and
+// 0 if it was not, or the owner has an account again.
+func (m *Mirror) Released(owner string) int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.released[owner]
 }
 
 // Pool returns the pool with the id, or nil.
@@ -277,6 +287,41 @@ func (m *Mirror) PutAccount(a *portalapi.Account) {
 	m.setAccount(a)
 }
 
+// PutReleased applies the operator's own release of the account of owner.
+func (m *Mirror) PutReleased(owner portalapi.Owner) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.setReleased(owner)
+}
+
+// setReleased applies the release of owner. The caller has locked m.mu.
+func (m *Mirror) setReleased(owner portalapi.Owner) {
+	if owner.Name == "" {
+		return
+	}
+	m.released[owner.Name] = max(m.released[owner.Name], owner.Revision)
+	if m.written != nil {
+		m.written.owners[owner.Name] = true
+	}
+}
+
+// setOwner applies that an account of before belongs to after now. Either may be empty. The caller
+// has locked m.mu.
+func (m *Mirror) setOwner(before, after portalapi.Owner) {
+	if before.UID == after.UID {
+		return
+	}
+	if before.Name != after.Name {
+		m.setReleased(before)
+	}
+	if after.Name != "" {
+		delete(m.released, after.Name)
+		if m.written != nil {
+			m.written.owners[after.Name] = true
+		}
+	}
+}
+
 // PutPool applies the result of the operator's own write.
 func (m *Mirror) PutPool(p *portalapi.Pool) {
 	m.mu.Lock()
@@ -310,6 +355,11 @@ func (m *Mirror) setAccount(a *portalapi.Account) (before *portalapi.Account, ch
 		return before, false
 	}
 	m.unindex(before)
+	var owner portalapi.Owner
+	if before != nil {
+		owner = before.Owner
+	}
+	m.setOwner(owner, a.Owner)
 	m.accounts[a.ID] = a
 	if a.Owner.UID != "" {
 		m.accountByUID[a.Owner.UID] = a
@@ -327,6 +377,9 @@ func sameAccount(a, b *portalapi.Account) bool { return reflect.DeepEqual(a, b) 
 // dropAccount removes the account. The caller has locked m.mu.
 func (m *Mirror) dropAccount(id string) *portalapi.Account {
 	before := m.accounts[id]
+	if before != nil {
+		m.setOwner(before.Owner, portalapi.Owner{})
+	}
 	m.unindex(before)
 	delete(m.accounts, id)
 	return before

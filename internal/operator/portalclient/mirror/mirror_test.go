@@ -20,6 +20,7 @@ type source struct {
 	mu       sync.Mutex
 	accounts []portalapi.Account
 	pools    []portalapi.Pool
+	released []portalapi.ReleasedOwner
 	config   portalapi.Configuration
 	epoch    string
 	feed     []portalapi.Change
@@ -57,6 +58,12 @@ func (s *source) Accounts(_ context.Context, after string, limit int) ([]portala
 		onPage()
 	}
 	return page, next, err
+}
+
+func (s *source) Released(context.Context, string, int) ([]portalapi.ReleasedOwner, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.released), "", s.fail
 }
 
 func (s *source) Pools(context.Context) ([]portalapi.Pool, error) {
@@ -320,6 +327,54 @@ func TestOlderPageDoesNotUndoWrite(t *testing.T) {
 		if m.NamedAccount("ada.l") == nil {
 			t.Error("an older change undid a write")
 		}
+	})
+}
+
+// TestReleased: an owner whose account was released is known from the listing, from the operator's
+// own writes and from the feed, until the owner has an account again.
+func TestReleased(t *testing.T) {
+	owned := func(id, owner string, revision int64) portalapi.Account {
+		a := account(id, id, revision)
+		a.Owner = portalapi.Owner{}
+		if owner != "" {
+			a.Owner = portalapi.Owner{UID: "uid-" + owner, Name: owner, Revision: 7}
+		}
+		return a
+	}
+	src := newSource(owned("a", "ada", 1), owned("b", "bob", 1), owned("c", "carl", 1))
+	src.released = []portalapi.ReleasedOwner{{Name: "eve", Revision: 5}}
+	follow(t, src, mirror.Options{Relist: time.Minute}, func(t *testing.T, m *mirror.Mirror, _ *events) {
+		is := func(when string, want map[string]int64) {
+			t.Helper()
+			for owner, revision := range want {
+				if got := m.Released(owner); got != revision {
+					t.Errorf("%s: %s was released at %d, want %d", when, owner, got, revision)
+				}
+			}
+		}
+		is("listed", map[string]int64{"ada": 0, "eve": 5})
+		m.PutReleased(portalapi.Owner{UID: "uid-ada", Name: "ada", Revision: 8})
+		src.push(owned("a", "", 2))
+		src.push(owned("b", "dave", 2))
+		synctest.Wait()
+		is("released, and taken over", map[string]int64{"ada": 8, "bob": 7, "dave": 0})
+		back := owned("a", "ada", 3)
+		m.PutAccount(&back)
+		is("back", map[string]int64{"ada": 0})
+
+		src.set(func() {
+			src.put(back)
+			src.released = []portalapi.ReleasedOwner{{Name: "bob", Revision: 7}, {Name: "eve", Revision: 5}}
+			src.onPage = func() { // after the page was read, before it is returned
+				m.PutReleased(portalapi.Owner{UID: "uid-carl", Name: "carl", Revision: 9})
+				eve := owned("e", "eve", 1)
+				m.PutAccount(&eve)
+				src.set(func() { src.onPage = nil })
+			}
+		})
+		time.Sleep(90 * time.Second) // a listing waits for the running feed request
+		synctest.Wait()
+		is("written during a listing", map[string]int64{"ada": 0, "bob": 7, "carl": 9, "eve": 0})
 	})
 }
 

@@ -81,7 +81,11 @@ func operations() map[string]operation {
 		"PutMigrationPlan": {call: func(ctx context.Context, c *Client) error {
 			return c.PutMigrationPlan(ctx, portalapi.MigrationPlan{ID: "plan"})
 		}},
-		"Unbind":   {call: func(ctx context.Context, c *Client) error { return c.Unbind(ctx, "uid") }},
+		"Unbind": {call: func(ctx context.Context, c *Client) error { return c.Unbind(ctx, "uid") }},
+		"Released": {"ReleasedUserPage", func(ctx context.Context, c *Client) error {
+			_, _, err := c.Released(ctx, "", 1)
+			return err
+		}},
 		"SCIMKeys": {"KeyDigestList", func(ctx context.Context, c *Client) error { _, err := c.SCIMKeys(ctx); return err }},
 		"AuditHead": {"AuditHead", func(ctx context.Context, c *Client) error {
 			_, err := c.AuditHead(ctx, 7)

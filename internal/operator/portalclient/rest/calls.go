@@ -16,7 +16,7 @@ import (
 func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*portalapi.Account, error) {
 	body := portalv1.UserProvision{
 		OwnerName: w.Owner.Name, Revision: w.Owner.Revision, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName,
-		FamilyName: w.FamilyName, Email: w.Email, ExternalID: w.ExternalID, Active: w.Active, Pools: list(w.Pools), KeepMark: w.KeepMark,
+		FamilyName: w.FamilyName, Email: w.Email, ExternalID: w.ExternalID, Active: w.Active, Pools: list(w.Pools), KeepMark: w.KeepMark, Accepted: w.Accepted,
 	}
 	if w.Adopt != nil {
 		body.Adopt = &portalv1.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Inherit: w.Adopt.Inherit}
@@ -33,7 +33,7 @@ func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*por
 
 // ReleaseAccount implements portalapi.AccountWriter.
 func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode portalapi.ReleaseMode) error {
-	body := portalv1.UserRelease{Mode: portalv1.ReleaseMode(mode), Revision: owner.Revision}
+	body := portalv1.UserRelease{Mode: portalv1.ReleaseMode(mode), OwnerName: owner.Name, Revision: owner.Revision}
 	return c.call(ctx, "release account", 0, nil, func(ctx context.Context) (*http.Response, error) {
 		return c.api.ReleaseUser(ctx, owner.UID, body)
 	})
@@ -120,6 +120,24 @@ func (c *Client) Accounts(ctx context.Context, after string, limit int) ([]porta
 	page := make([]portalapi.Account, len(wire.Items))
 	for i := range wire.Items {
 		page[i] = *account(&wire.Items[i])
+	}
+	return page, wire.Next, nil
+}
+
+// Released implements portalapi.Releases.
+func (c *Client) Released(ctx context.Context, after string, limit int) ([]portalapi.ReleasedOwner, string, error) {
+	params := &portalv1.ListReleasedUsersParams{Limit: &limit}
+	if after != "" {
+		params.After = &after
+	}
+	var wire portalv1.ReleasedUserPage
+	err := c.call(ctx, "list released users", 0, &wire, func(ctx context.Context) (*http.Response, error) { return c.api.ListReleasedUsers(ctx, params) })
+	if err != nil {
+		return nil, "", err
+	}
+	page := make([]portalapi.ReleasedOwner, len(wire.Items))
+	for i, o := range wire.Items {
+		page[i] = portalapi.ReleasedOwner{Name: o.OwnerName, Revision: o.Revision}
 	}
 	return page, wire.Next, nil
 }

@@ -143,6 +143,9 @@ func (c *Client) findAccount(w portalapi.AccountWrite, p *change) error {
 	if b.retired[w.Owner.UID] {
 		return refuse(http.StatusConflict, portalapi.CodeStaleRevision, "the owner %s is retired: its record was released or belongs to another owner", w.Owner.UID)
 	}
+	if err := b.notReleasedSince(w); err != nil {
+		return err
+	}
 	if w.Adopt == nil {
 		return nil
 	}
@@ -269,7 +272,7 @@ func (c *Client) create(ctx context.Context, w portalapi.AccountWrite, p *change
 	a.id, _ = schema.ValueOf(o, "id").(string)
 	a.have, a.version = canonicalUser(c.users, o), version
 	a.record.ID, a.record.Creating = a.id, false
-	if err := c.put(ctx, map[string]any{a.key: a.record}); err != nil {
+	if err := c.putReleased(ctx, map[string]any{a.key: a.record}, portalapi.Owner{}, w.Owner.Name); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -366,10 +369,13 @@ func (c *Client) update(ctx context.Context, w portalapi.AccountWrite, p *change
 	if a.key == "" {
 		a.key = keyOf(keyUser, a.id)
 	}
-	same := sameRecord(a.record, p.record)
+	same, former := sameRecord(a.record, p.record), a.record.Owner
 	c.mu.Unlock()
+	if former.Name == w.Owner.Name {
+		former = portalapi.Owner{}
+	}
 	if !same {
-		if err := c.put(ctx, map[string]any{a.key: p.record}); err != nil {
+		if err := c.putReleased(ctx, map[string]any{a.key: p.record}, former, w.Owner.Name); err != nil {
 			return nil, err
 		}
 	}

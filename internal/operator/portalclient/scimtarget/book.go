@@ -107,6 +107,7 @@ type book struct {
 	pools    map[string]*pool
 	pending  map[string]*pool // by the owner's UID: groups whose creation has no known result
 	retired  map[string]bool  // UIDs of owners that may not write any more
+	released map[string]int64 // by the owner's name: the revision of the release, of owners without an account
 	removed  []removal
 	next     int64 // the next revision of a record
 }
@@ -114,16 +115,17 @@ type book struct {
 func newBook(revision int64) *book {
 	return &book{
 		accounts: map[string]*account{}, byOwner: map[string]*account{}, ofOwner: map[string]*account{}, byName: map[string]*account{}, creating: map[string]*account{},
-		pools: map[string]*pool{}, pending: map[string]*pool{}, retired: map[string]bool{}, next: revision,
+		pools: map[string]*pool{}, pending: map[string]*pool{}, retired: map[string]bool{}, released: map[string]int64{}, next: revision,
 	}
 }
 
 // The keys of the ledger.
 const (
-	keyState   = "state"
-	keyUser    = "user."
-	keyPool    = "pool."
-	keyRemoved = "removed."
+	keyState    = "state"
+	keyUser     = "user."
+	keyPool     = "pool."
+	keyRemoved  = "removed."
+	keyReleased = "released."
 )
 
 // keyOf returns the key of a record, by what identified it when the record was made.
@@ -150,6 +152,10 @@ func (b *book) load(entries map[string][]byte) error {
 			if err = json.Unmarshal(value, &p.record); err == nil {
 				b.enterPool(p)
 			}
+		case strings.HasPrefix(key, keyReleased):
+			var o portalapi.ReleasedOwner
+			err = json.Unmarshal(value, &o)
+			b.released[o.Name] = o.Revision
 		case strings.HasPrefix(key, keyRemoved):
 			var more []removal
 			err = json.Unmarshal(value, &more)

@@ -35,7 +35,7 @@ func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode
 	case err != nil:
 		return err
 	case a == nil:
-		return c.stopWaiting(ctx, owner.UID)
+		return c.stopWaiting(ctx, owner)
 	}
 	defer c.locks.lock("account " + a.id)()
 	if mode != portalapi.ReleaseOrphan {
@@ -50,7 +50,8 @@ func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode
 	} else {
 		after = userRecord{}
 	}
-	if err := c.put(ctx, map[string]any{a.key: entry}); err != nil {
+	released := portalapi.Owner{Name: a.record.Owner.Name, Revision: owner.Revision}
+	if err := c.putReleased(ctx, map[string]any{a.key: entry}, released, ""); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -149,8 +150,10 @@ func (c *Client) takeAway(ctx context.Context, a *account, mode portalapi.Releas
 	return nil
 }
 
-// stopWaiting retires the owner, and clears its marks on accounts that it waited to adopt.
-func (c *Client) stopWaiting(ctx context.Context, uid string) error {
+// stopWaiting releases an owner without an account, and clears its marks on accounts that it waited
+// to adopt. If the owner's name has an account under another UID, the release is late.
+func (c *Client) stopWaiting(ctx context.Context, owner portalapi.Owner) error {
+	uid := owner.UID
 	c.mu.Lock()
 	entries := map[string]any{}
 	var waited []*account
@@ -160,11 +163,12 @@ func (c *Client) stopWaiting(ctx context.Context, uid string) error {
 			entries[a.key] = nil
 		}
 	}
+	if c.book.ofOwner[owner.Name] != nil {
+		owner = portalapi.Owner{}
+	}
 	c.mu.Unlock()
-	if len(entries) > 0 {
-		if err := c.put(ctx, entries); err != nil {
-			return err
-		}
+	if err := c.putReleased(ctx, entries, owner, ""); err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

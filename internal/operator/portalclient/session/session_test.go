@@ -39,6 +39,9 @@ func (e *empty) set(err error) {
 func (e *empty) Accounts(context.Context, string, int) ([]portalapi.Account, string, error) {
 	return nil, "", e.err()
 }
+func (e *empty) Released(context.Context, string, int) ([]portalapi.ReleasedOwner, string, error) {
+	return nil, "", e.err()
+}
 func (e *empty) Pools(context.Context) ([]portalapi.Pool, error) {
 	return []portalapi.Pool{{ID: "d", Name: "Default", Default: true}}, e.err()
 }
