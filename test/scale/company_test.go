@@ -123,6 +123,10 @@ func (b *mapPortal) Roles(context.Context) ([]portalapi.Role, error) {
 	return []portalapi.Role{{Name: portalapi.RoleUser, Grantable: true}, {Name: portalapi.RoleIgnoreQuota, Grantable: true}, {Name: portalapi.RoleManager, Grantable: true}}, nil
 }
 
+func (b *mapPortal) Released(context.Context, string, int) ([]portalapi.ReleasedOwner, string, error) {
+	return nil, "", nil
+}
+
 func (b *mapPortal) Pools(context.Context) ([]portalapi.Pool, error) {
 	defer b.read()()
 	var out []portalapi.Pool
