@@ -3,12 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +27,7 @@ type observer struct {
 
 	mu   sync.Mutex
 	seen map[string]time.Time // user name → when
+	err  error                // that ended the watch, or nil
 }
 
 // observe starts a watch of users. want reports whether a user has reached the state; it is called
@@ -47,6 +50,12 @@ func (s *suite) observe(ctx context.Context, want func(*v1alpha1.ScimUser) bool)
 func (o *observer) follow(w watch.Interface, want func(*v1alpha1.ScimUser) bool) {
 	defer close(o.ended)
 	for e := range w.ResultChan() {
+		if e.Type == watch.Error {
+			o.mu.Lock()
+			o.err = apierrors.FromObject(e.Object)
+			o.mu.Unlock()
+			return
+		}
 		u, ok := e.Object.(*v1alpha1.ScimUser)
 		if !ok || e.Type == watch.Deleted || !want(u) {
 			continue
@@ -76,7 +85,9 @@ func (o *observer) wait(ctx context.Context, n int) error {
 		case <-progress.C:
 			fmt.Printf("  %d of %d users have reached the state\n", o.count(), n)
 		case <-o.ended:
-			return errors.New("the watch ended")
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return fmt.Errorf("the watch of users ended: %w", cmp.Or(o.err, errors.New("the API server closed it")))
 		case <-ctx.Done():
 			return fmt.Errorf("%d of %d users have reached the state: %w", o.count(), n, ctx.Err())
 		}

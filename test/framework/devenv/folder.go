@@ -24,11 +24,12 @@ func lockFolder(dir string) (*os.File, error) {
 		_ = file.Close()
 		return nil, fmt.Errorf("another instance (process %s) uses %s: stop it, or choose another folder with --dir or RUN_DIR", strings.TrimSpace(string(holder)), dir)
 	}
-	if err := file.Truncate(0); err != nil {
-		return nil, err
+	err = file.Truncate(0)
+	if err == nil {
+		_, err = file.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
 	}
-	if _, err := file.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
 }
