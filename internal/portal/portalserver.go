@@ -137,6 +137,9 @@ func ParseTrustedProxy(text string) (netip.Prefix, error) {
 	return prefix.Masked(), nil
 }
 
+// APIDocsPath is the page that describes the API.
+const APIDocsPath = "/api/docs"
+
 // Handler serves the API and the pages under one address. If web is nil, there are no pages.
 func Handler(api, web http.Handler) http.Handler {
 	mux := http.NewServeMux()
@@ -145,6 +148,7 @@ func Handler(api, web http.Handler) http.Handler {
 	}
 	if web != nil {
 		mux.Handle("/", web)
+		mux.Handle(APIDocsPath, web)
 	}
 	return mux
 }

@@ -281,7 +281,7 @@ func (e ListAuditEventsParamsOutcome) Valid() bool {
 	}
 }
 
-// APIKey defines model for APIKey.
+// APIKey Example: {"createdAt":"2026-11-27T09:30:00Z","createdBy":"ada@example.com","createdById":"7c0e1a34-6b1f-4a5c-9a2e-3f6d8b1c2d4e","expiresAt":"2027-02-25T09:30:00Z","id":"c1d2e3f4-a5b6-4c7d-8e9f-0a1b2c3d4e5f","name":"nightly report","scope":"read"}
 type APIKey struct {
 	CreatedAt time.Time `json:"createdAt"`
 	CreatedBy string    `json:"createdBy"`
@@ -308,7 +308,7 @@ type APIKey struct {
 	Scope       Scope      `json:"scope"`
 }
 
-// APIKeyCreate defines model for APIKeyCreate.
+// APIKeyCreate Example: {"name":"nightly report","scope":"read"}
 type APIKeyCreate struct {
 	// ExpiresAt absent: after 90 days. It may not be after the portal's limit, nor after the expiry of the key that makes the request
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
@@ -327,7 +327,7 @@ type APIKeyList struct {
 	Items []APIKey `json:"items"`
 }
 
-// APIKeyRotate defines model for APIKeyRotate.
+// APIKeyRotate Example: {"overlapSeconds":86400}
 type APIKeyRotate struct {
 	// OverlapSeconds how long the old key works after the rotation
 	OverlapSeconds int64 `json:"overlapSeconds"`
@@ -335,13 +335,18 @@ type APIKeyRotate struct {
 
 // APIKeyWithSecret defines model for APIKeyWithSecret.
 type APIKeyWithSecret struct {
+	// Key Example: {"createdAt":"2026-11-27T09:30:00Z","createdBy":"ada@example.com","createdById":"7c0e1a34-6b1f-4a5c-9a2e-3f6d8b1c2d4e","expiresAt":"2027-02-25T09:30:00Z","id":"c1d2e3f4-a5b6-4c7d-8e9f-0a1b2c3d4e5f","name":"nightly report","scope":"read"}
 	Key APIKey `json:"key"`
 
 	// Secret shown only here
+	//
+	// Example: lrp_example-4VtBqk
 	Secret string `json:"secret"`
 }
 
 // Adopt take over an existing user or pool, by compare-and-swap on its current owner (empty: none); the members of a pool stay in it
+//
+// Example: {"id":"7c0e1a34-6b1f-4a5c-9a2e-3f6d8b1c2d4e","ownerUid":""}
 type Adopt struct {
 	ID string `json:"id"`
 
@@ -350,7 +355,7 @@ type Adopt struct {
 	OwnerUID string `json:"ownerUid"`
 }
 
-// AgentPool defines model for AgentPool.
+// AgentPool Example: {"id":"2b8f0c6e-41d7-4e0a-b3c5-90a1d2e3f405","name":"payments"}
 type AgentPool struct {
 	// EndsAt when the key ends; only with a deprecated key
 	EndsAt *time.Time `json:"endsAt,omitempty"`
@@ -358,14 +363,14 @@ type AgentPool struct {
 	Name   string     `json:"name"`
 }
 
-// AuditChange defines model for AuditChange.
+// AuditChange Example: {"field":"status","from":"Active","to":"Deactivated"}
 type AuditChange struct {
 	Field string `json:"field"`
 	From  string `json:"from"`
 	To    string `json:"to"`
 }
 
-// AuditEvent defines model for AuditEvent.
+// AuditEvent Example: {"action":"user.update","actor":"lightrun-system/default","actorKind":"Operator","at":"2026-11-27T09:30:00Z","cause":"Provider","changes":[{"field":"status","from":"Active","to":"Deactivated"}],"id":812,"outcome":"Done","requestId":"push-4711","targetId":"7c0e1a34-6b1f-4a5c-9a2e-3f6d8b1c2d4e","targetKind":"User","targetName":"ada@example.com"}
 type AuditEvent struct {
 	Action string `json:"action"`
 	Actor  string `json:"actor"`
@@ -397,7 +402,7 @@ type AuditEventPage struct {
 	Next  string       `json:"next,omitempty"`
 }
 
-// AuditHead defines model for AuditHead.
+// AuditHead Example: {"mac":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","sequence":812}
 type AuditHead struct {
 	// Mac empty: the audit has no chain
 	Mac string `json:"mac"`
@@ -406,7 +411,7 @@ type AuditHead struct {
 	Sequence int64 `json:"sequence"`
 }
 
-// Binding defines model for Binding.
+// Binding Example: {"cluster":"4aa11a96-b745-4ee9-80ea-e85432d81221","name":"default","namespace":"lightrun-system","providerType":"Okta","scimBaseUrl":"https://scim.example.com/scim/v2","uid":"d5a4c3b2-1f0e-4d9c-8b7a-6f5e4d3c2b1a"}
 type Binding struct {
 	Cluster string `json:"cluster"`
 
@@ -427,7 +432,7 @@ type Binding struct {
 	UID         string `json:"uid"`
 }
 
-// BindingID defines model for BindingID.
+// BindingID Example: {"id":"9e8d7c6b-5a4f-4e3d-8c2b-1a0f9e8d7c6b"}
 type BindingID struct {
 	ID string `json:"id"`
 }
@@ -435,12 +440,18 @@ type BindingID struct {
 // Change defines model for Change.
 type Change struct {
 	Configuration *IdentityConfiguration `json:"configuration,omitempty"`
-	Gone          bool                   `json:"gone"`
-	ID            string                 `json:"id"`
-	Kind          ChangeKind             `json:"kind"`
-	Pool          *Pool                  `json:"pool,omitempty"`
-	Sequence      int64                  `json:"sequence"`
-	User          *User                  `json:"user,omitempty"`
+
+	// Gone Example: false
+	Gone bool `json:"gone"`
+
+	// ID Example: 7c0e1a34-6b1f-4a5c-9a2e-3f6d8b1c2d4e
+	ID   string     `json:"id"`
+	Kind ChangeKind `json:"kind"`
+	Pool *Pool      `json:"pool,omitempty"`
+
+	// Sequence Example: 1041
+	Sequence int64 `json:"sequence"`
+	User     *User `json:"user,omitempty"`
 }
 
 // ChangeKind defines model for ChangeKind.
@@ -448,25 +459,28 @@ type ChangeKind string
 
 // ChangePage defines model for ChangePage.
 type ChangePage struct {
-	Epoch    string   `json:"epoch"`
-	Items    []Change `json:"items"`
-	Position int64    `json:"position"`
+	// Epoch Example: 8d1c2b3a
+	Epoch string   `json:"epoch"`
+	Items []Change `json:"items"`
+
+	// Position Example: 1041
+	Position int64 `json:"position"`
 }
 
-// Error defines model for Error.
+// Error Example: {"code":"STALE_REVISION","message":"the record has changed since it was read: read it again"}
 type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
-// GroupRevision defines model for GroupRevision.
+// GroupRevision Example: {"group":"4aa11a96-b745-4ee9-80ea-e85432d81221","revision":1764235800000003}
 type GroupRevision struct {
 	// Group SCIM id of the group
 	Group    string `json:"group"`
 	Revision int64  `json:"revision"`
 }
 
-// HeldMark defines model for HeldMark.
+// HeldMark Example: {"mark":{"at":"agentpool.payments","decision":"5b1d3f","state":"Held","what":"ManagerRole"},"revision":1764235800000002}
 type HeldMark struct {
 	// Mark absent clears it
 	Mark     *Mark `json:"mark,omitempty"`
@@ -479,15 +493,21 @@ type IdentityConfiguration struct {
 	LoginMethods LoginMethods `json:"loginMethods"`
 
 	// ManagedElsewhere the configuration that declares the login methods; empty: people edit them on the page
+	//
+	// Example: lightrun-system/default
 	ManagedElsewhere string `json:"managedElsewhere"`
 
 	// PlanRequest grows when a manager asks for the plan of the migration
 	PlanRequest int64 `json:"planRequest,omitempty"`
 
 	// Report only with dryRun
-	Report      *MigrationReport `json:"report,omitempty"`
-	Revision    int64            `json:"revision"`
-	SCIMBaseURL string           `json:"scimBaseUrl"`
+	Report *MigrationReport `json:"report,omitempty"`
+
+	// Revision Example: 7
+	Revision int64 `json:"revision"`
+
+	// SCIMBaseURL Example: https://scim.example.com/scim/v2
+	SCIMBaseURL string `json:"scimBaseUrl"`
 }
 
 // IdentityConfigurationPut defines model for IdentityConfigurationPut.
@@ -495,7 +515,7 @@ type IdentityConfigurationPut struct {
 	LoginMethods LoginMethods `json:"loginMethods"`
 }
 
-// KeyDigest defines model for KeyDigest.
+// KeyDigest Example: {"id":"c1d2e3f4-a5b6-4c7d-8e9f-0a1b2c3d4e5f","name":"Okta","providerType":"Okta","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}
 type KeyDigest struct {
 	ExpiresAt    *time.Time `json:"expiresAt,omitempty"`
 	ID           string     `json:"id"`
@@ -519,11 +539,14 @@ type KeyDigestList struct {
 
 // LoginMethods defines model for LoginMethods.
 type LoginMethods struct {
+	// SCIM Example: {"enabled":true,"provisionExistingUsers":false,"provisionGroups":true}
 	SCIM SCIM `json:"scim"`
-	SSO  SSO  `json:"sso"`
+
+	// SSO Example: {"clientId":"management-portal","enabled":true,"issuer":"https://login.example.com","type":"OIDC"}
+	SSO SSO `json:"sso"`
 }
 
-// LoginMethodsProvision defines model for LoginMethodsProvision.
+// LoginMethodsProvision Example: {"loginMethods":{"scim":{"enabled":true,"provisionExistingUsers":false,"provisionGroups":true},"sso":{"clientId":"management-portal","enabled":true,"issuer":"https://login.example.com","type":"OIDC"}},"managedElsewhere":"lightrun-system/default"}
 type LoginMethodsProvision struct {
 	LoginMethods     *LoginMethods `json:"loginMethods,omitempty"`
 	ManagedElsewhere string        `json:"managedElsewhere"`
@@ -533,6 +556,8 @@ type LoginMethodsProvision struct {
 type ManagedBy string
 
 // Mark a removal that is desired but not carried out
+//
+// Example: {"at":"scimuser.ada","decision":"5b1d3f","state":"Held","what":"Deactivation"}
 type Mark struct {
 	// At name of the object at which a person decides
 	At string `json:"at,omitempty"`
@@ -550,7 +575,7 @@ type Mark struct {
 // MarkState Held: no decision yet; Dropped: a person decided not to carry it out
 type MarkState string
 
-// MembershipItem defines model for MembershipItem.
+// MembershipItem Example: {"ifRevision":3,"in":true,"requestId":"push-4711","userId":"7c0e1a34-6b1f-4a5c-9a2e-3f6d8b1c2d4e"}
 type MembershipItem struct {
 	// IfRevision the revision of the user that this item was decided on
 	IfRevision int64 `json:"ifRevision"`
@@ -566,7 +591,7 @@ type MembershipItem struct {
 // MembershipOutcome defines model for MembershipOutcome.
 type MembershipOutcome string
 
-// MembershipResult defines model for MembershipResult.
+// MembershipResult Example: {"outcome":"Done","revision":4,"userId":"7c0e1a34-6b1f-4a5c-9a2e-3f6d8b1c2d4e"}
 type MembershipResult struct {
 	Outcome MembershipOutcome `json:"outcome"`
 
@@ -588,7 +613,7 @@ type MembershipsProvision struct {
 	Seen []GroupRevision `json:"seen,omitempty"`
 }
 
-// MigrationLine defines model for MigrationLine.
+// MigrationLine Example: {"message":"the provider has pushed this user name","outcome":"Adopted","poolsGained":["payments"],"poolsLost":[],"rolesGained":["ROLE_IGNORE_QUOTA"],"rolesLost":[],"userId":"7c0e1a34-6b1f-4a5c-9a2e-3f6d8b1c2d4e","userName":"ada@example.com"}
 type MigrationLine struct {
 	// Becomes Active or Deactivated, if the status changes
 	Becomes string `json:"becomes,omitempty"`
@@ -619,7 +644,7 @@ type MigrationLine struct {
 // because the provider has not pushed the user name.
 type MigrationOutcome string
 
-// MigrationPlanPart defines model for MigrationPlanPart.
+// MigrationPlanPart Example: {"first":true,"id":"sha256-9f86d081884c","last":true,"lines":[{"message":"the provider has pushed this user name","outcome":"Adopted","poolsGained":["payments"],"poolsLost":[],"rolesGained":["ROLE_IGNORE_QUOTA"],"rolesLost":[],"userId":"7c0e1a34-6b1f-4a5c-9a2e-3f6d8b1c2d4e","userName":"ada@example.com"}],"planRequest":1}
 type MigrationPlanPart struct {
 	First bool `json:"first"`
 
@@ -633,6 +658,8 @@ type MigrationPlanPart struct {
 }
 
 // MigrationReport Each list contains the first 1000 users in order of user name; the counts are complete.
+//
+// Example: {"losingManager":[],"losingManagerCount":0,"migrated":240,"unmatched":[],"unmatchedCount":0,"waiting":[],"waitingCount":0}
 type MigrationReport struct {
 	// LosingManager waiting users who have ROLE_MANAGER as local users
 	LosingManager      []User `json:"losingManager"`
@@ -651,6 +678,8 @@ type MigrationReport struct {
 }
 
 // Owner the only Kubernetes object that may change the record
+//
+// Example: {"binding":"9e8d7c6b-5a4f-4e3d-8c2b-1a0f9e8d7c6b","name":"0f9e8d7c-6b5a-4c3d-9e2f-1a0b9c8d7e6f","revision":1764235800000001,"uid":"d5a4c3b2-1f0e-4d9c-8b7a-6f5e4d3c2b1a"}
 type Owner struct {
 	// Binding id of the binding of the last write
 	Binding string `json:"binding,omitempty"`
@@ -664,6 +693,8 @@ type Owner struct {
 }
 
 // Pin which group or user a line of the owner's object means. The portal keeps it for an owner that lost it and reads nothing from it
+//
+// Example: {"id":"4aa11a96-b745-4ee9-80ea-e85432d81221","line":"Payments Team","revision":1764235800000003}
 type Pin struct {
 	// Deleted the identity provider deleted that group
 	Deleted bool `json:"deleted,omitempty"`
@@ -678,7 +709,7 @@ type Pin struct {
 	Revision int64 `json:"revision,omitempty"`
 }
 
-// Pool defines model for Pool.
+// Pool Example: {"created":false,"createdAt":"2026-11-27T09:30:00Z","default":false,"description":"Agents of the payment services","handedOver":false,"id":"2b8f0c6e-41d7-4e0a-b3c5-90a1d2e3f405","memberCount":12,"name":"payments","readOnly":false,"readOnlyReason":"","revision":5,"roles":["ROLE_IGNORE_QUOTA"],"updatedAt":"2026-11-27T09:30:00Z"}
 type Pool struct {
 	// Created its owner created it; otherwise the pool is older than the ownership, and the owner never deletes it
 	Created     bool      `json:"created"`
@@ -708,7 +739,7 @@ type Pool struct {
 	UpdatedAt time.Time `json:"updatedAt"`
 }
 
-// PoolCreate defines model for PoolCreate.
+// PoolCreate Example: {"description":"Agents of the payment services","name":"payments","roles":["ROLE_IGNORE_QUOTA"]}
 type PoolCreate struct {
 	Description string   `json:"description,omitempty"`
 	Name        string   `json:"name"`
@@ -720,7 +751,7 @@ type PoolList struct {
 	Items []Pool `json:"items"`
 }
 
-// PoolPatch defines model for PoolPatch.
+// PoolPatch Example: {"roles":["ROLE_IGNORE_QUOTA"]}
 type PoolPatch struct {
 	Description *string `json:"description,omitempty"`
 
@@ -730,7 +761,7 @@ type PoolPatch struct {
 	Roles      *[]string `json:"roles,omitempty"`
 }
 
-// PoolProvision defines model for PoolProvision.
+// PoolProvision Example: {"name":"payments","ownerName":"payments","pins":[{"id":"4aa11a96-b745-4ee9-80ea-e85432d81221","line":"Payments Team","revision":1764235800000003}],"revision":4,"roles":["ROLE_IGNORE_QUOTA"]}
 type PoolProvision struct {
 	Adopt *Adopt `json:"adopt,omitempty"`
 
@@ -751,19 +782,19 @@ type PoolProvision struct {
 	Roles []string `json:"roles"`
 }
 
-// PoolRef defines model for PoolRef.
+// PoolRef Example: {"id":"2b8f0c6e-41d7-4e0a-b3c5-90a1d2e3f405","name":"payments"}
 type PoolRef struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
 
-// PoolRelease defines model for PoolRelease.
+// PoolRelease Example: {"remove":true}
 type PoolRelease struct {
 	// Remove also remove what the owner wrote: the pool if the owner created it, otherwise the roles that the owner granted
 	Remove bool `json:"remove"`
 }
 
-// PoolRemovals defines model for PoolRemovals.
+// PoolRemovals Example: {"id":"2b8f0c6e-41d7-4e0a-b3c5-90a1d2e3f405","members":12,"removed":1}
 type PoolRemovals struct {
 	ID string `json:"id"`
 
@@ -777,7 +808,7 @@ type PoolRemovals struct {
 // ReleaseMode defines model for ReleaseMode.
 type ReleaseMode string
 
-// ReleasedUser defines model for ReleasedUser.
+// ReleasedUser Example: {"ownerName":"0f9e8d7c-6b5a-4c3d-9e2f-1a0b9c8d7e6f","revision":1764235800000002}
 type ReleasedUser struct {
 	// OwnerName SCIM id
 	OwnerName string `json:"ownerName"`
@@ -795,7 +826,7 @@ type ReleasedUserPage struct {
 // Removal what a user loses by the removal
 type Removal string
 
-// Removals defines model for Removals.
+// Removals Example: {"managed":1200,"pools":[{"id":"2b8f0c6e-41d7-4e0a-b3c5-90a1d2e3f405","members":12,"removed":1}],"removed":3}
 type Removals struct {
 	Managed int `json:"managed"`
 
@@ -804,7 +835,7 @@ type Removals struct {
 	Removed int            `json:"removed"`
 }
 
-// Role defines model for Role.
+// Role Example: {"description":"Is not limited by quotas","grantable":true,"name":"ROLE_IGNORE_QUOTA"}
 type Role struct {
 	Description string `json:"description"`
 
@@ -818,14 +849,14 @@ type RoleList struct {
 	Items []Role `json:"items"`
 }
 
-// SCIM defines model for SCIM.
+// SCIM Example: {"enabled":true,"provisionExistingUsers":false,"provisionGroups":true}
 type SCIM struct {
 	Enabled                bool `json:"enabled"`
 	ProvisionExistingUsers bool `json:"provisionExistingUsers,omitempty"`
 	ProvisionGroups        bool `json:"provisionGroups,omitempty"`
 }
 
-// SSO defines model for SSO.
+// SSO Example: {"clientId":"management-portal","enabled":true,"issuer":"https://login.example.com","type":"OIDC"}
 type SSO struct {
 	ClientID string `json:"clientId,omitempty"`
 
@@ -860,7 +891,7 @@ type Scope string
 // Status defines model for Status.
 type Status string
 
-// User defines model for User.
+// User Example: {"createdAt":"2026-11-27T09:30:00Z","directRoles":[],"displayName":"Ada Lovelace","email":"ada@example.com","externalId":"00u1a2b3c4","familyName":"Lovelace","givenName":"Ada","handedOver":false,"id":"7c0e1a34-6b1f-4a5c-9a2e-3f6d8b1c2d4e","managedBy":"Local","passwordSet":true,"pools":[{"id":"2b8f0c6e-41d7-4e0a-b3c5-90a1d2e3f405","name":"payments"}],"readOnly":false,"readOnlyReason":"","revision":3,"roles":["ROLE_USER","ROLE_IGNORE_QUOTA"],"status":"Active","updatedAt":"2026-11-27T09:30:00Z","userName":"ada@example.com"}
 type User struct {
 	CreatedAt     time.Time `json:"createdAt"`
 	DeactivatedBy ManagedBy `json:"deactivatedBy,omitempty"`
@@ -903,7 +934,7 @@ type User struct {
 	WaitingFor *WaitingFor `json:"waitingFor,omitempty"`
 }
 
-// UserCreate defines model for UserCreate.
+// UserCreate Example: {"displayName":"Ada Lovelace","email":"ada@example.com","password":"correct horse battery","pools":["2b8f0c6e-41d7-4e0a-b3c5-90a1d2e3f405"],"userName":"ada@example.com"}
 type UserCreate struct {
 	Active      *bool    `json:"active,omitempty"`
 	DirectRoles []string `json:"directRoles,omitempty"`
@@ -924,7 +955,7 @@ type UserPage struct {
 	Next string `json:"next,omitempty"`
 }
 
-// UserPatch defines model for UserPatch.
+// UserPatch Example: {"displayName":"Ada King","status":"Deactivated"}
 type UserPatch struct {
 	DirectRoles *[]string `json:"directRoles,omitempty"`
 	DisplayName *string   `json:"displayName,omitempty"`
@@ -938,7 +969,7 @@ type UserPatch struct {
 	UserName    *string   `json:"userName,omitempty"`
 }
 
-// UserProvision defines model for UserProvision.
+// UserProvision Example: {"active":true,"displayName":"Ada Lovelace","email":"ada@example.com","externalId":"00u1a2b3c4","ownerName":"0f9e8d7c-6b5a-4c3d-9e2f-1a0b9c8d7e6f","pools":["2b8f0c6e-41d7-4e0a-b3c5-90a1d2e3f405"],"revision":1764235800000001,"userName":"ada@example.com"}
 type UserProvision struct {
 	// Accepted the revision of the release that a person allowed this older write to replace
 	Accepted    int64  `json:"accepted,omitempty"`
@@ -958,7 +989,7 @@ type UserProvision struct {
 	UserName  string   `json:"userName"`
 }
 
-// UserRelease defines model for UserRelease.
+// UserRelease Example: {"mode":"Deactivate","ownerName":"0f9e8d7c-6b5a-4c3d-9e2f-1a0b9c8d7e6f","revision":1764235800000002}
 type UserRelease struct {
 	Mode ReleaseMode `json:"mode"`
 
@@ -967,13 +998,13 @@ type UserRelease struct {
 	Revision  int64  `json:"revision"`
 }
 
-// WaitingFor defines model for WaitingFor.
+// WaitingFor Example: {"name":"0f9e8d7c-6b5a-4c3d-9e2f-1a0b9c8d7e6f","uid":"d5a4c3b2-1f0e-4d9c-8b7a-6f5e4d3c2b1a"}
 type WaitingFor struct {
 	Name string `json:"name"`
 	UID  string `json:"uid"`
 }
 
-// WaitingMark defines model for WaitingMark.
+// WaitingMark Example: {"name":"0f9e8d7c-6b5a-4c3d-9e2f-1a0b9c8d7e6f","uid":"d5a4c3b2-1f0e-4d9c-8b7a-6f5e4d3c2b1a"}
 type WaitingMark struct {
 	Name string `json:"name,omitempty"`
 	UID  string `json:"uid"`
@@ -997,7 +1028,7 @@ type Limit = int
 // OwnerUID defines model for OwnerUID.
 type OwnerUID = string
 
-// Refused defines model for Refused.
+// Refused Example: {"code":"STALE_REVISION","message":"the record has changed since it was read: read it again"}
 type Refused = Error
 
 // ListAuditEventsParams defines parameters for ListAuditEvents.

@@ -23,7 +23,7 @@ func (c *company) paths(t *testing.T) []string {
 	support, bob := "/pools/"+c.support.ID, "/users/"+c.bob.ID
 	return []string{
 		"/users", "/users/new", "/users/" + c.ada.ID, bob, bob + "/edit", bob + "/delete", "/users/" + c.admin(t) + "/deactivate", "/pools", "/pools/new", "/pools/" + c.payments.ID, support, support + "/edit",
-		support + "/delete", support + "/keys", "/api-keys", "/api-keys/" + c.key(t) + "/delete", "/provisioning", "/audit", "/settings", "/settings/identity-and-access-management",
+		support + "/delete", support + "/keys", "/api-keys", "/api/docs", "/api-keys/" + c.key(t) + "/delete", "/provisioning", "/audit", "/settings", "/settings/identity-and-access-management",
 		"/settings/identity-and-access-management/identity-configuration", methodsPath, methodsPath + "/migration", "/profile", "/profile/password", "/profile/second-factor", "/nothing",
 	}
 }

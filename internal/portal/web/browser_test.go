@@ -469,7 +469,7 @@ func everyPage(t *testing.T, p *browser.Page) {
 		"users": "/users", "users-none": "/users?" + url.Values{"q": {"unknown"}}.Encode(), "user-scim": "/users/" + c.ada.ID, "user-local": "/users/" + c.carol.ID,
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
 		"pool-local": "/pools/" + c.support.ID, "pool-delete": "/pools/" + c.support.ID + "/delete", "pool-keys": "/pools/" + c.support.ID + "/keys", "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
-		"user-new": "/users/new", "pool-new": "/pools/new", "key-delete": "/api-keys/" + c.key(t) + "/delete", "iam": "/settings/identity-and-access-management",
+		"user-new": "/users/new", "pool-new": "/pools/new", "key-delete": "/api-keys/" + c.key(t) + "/delete", "api-docs": "/api/docs", "iam": "/settings/identity-and-access-management",
 		"identity-configuration": "/settings/identity-and-access-management/identity-configuration", "login-methods": methodsPath, "settings": "/settings", "provisioning": "/provisioning", "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
 		"password": "/profile/password", "second-factor": "/profile/second-factor", "second-factor-remove": "/users/" + c.bob.ID + "/second-factor", "deactivate-self": "/users/" + c.admin(t) + "/deactivate",
 	} {

@@ -26,6 +26,7 @@ import (
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	portalserver "lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/apidocs"
 	"lightrun.com/scim-operator/internal/portal/sso"
 	"lightrun.com/scim-operator/internal/portal/store"
 )
@@ -43,6 +44,7 @@ type site struct {
 	insecure bool   // cookies over plain http
 	log      logr.Logger
 	pages    *pages
+	docs     *apidocs.Docs
 	rp       *sso.RelyingParty
 	sp       *sso.ServiceProvider
 	refusals *refusals
@@ -57,8 +59,12 @@ func New(o portalserver.WebOptions) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	docs, err := apidocs.Read()
+	if err != nil {
+		return nil, err
+	}
 	s := &site{
-		store: o.Store, public: strings.TrimSuffix(o.PublicURL, "/"), insecure: o.HTTPCookies, log: o.Log, pages: pages,
+		docs: docs, store: o.Store, public: strings.TrimSuffix(o.PublicURL, "/"), insecure: o.HTTPCookies, log: o.Log, pages: pages,
 		rp: &sso.RelyingParty{Insecure: o.HTTPCookies}, sp: &sso.ServiceProvider{Insecure: o.HTTPCookies, Use: o.Store.UseAssertion},
 		refusals: newRefusals(time.Now), proxies: o.TrustedProxies, mux: http.NewServeMux(),
 	}
@@ -93,6 +99,7 @@ func (s *site) routes() {
 	} {
 		s.mux.Handle(pattern, s.open(page))
 	}
+	s.mux.Handle("GET "+portalserver.APIDocsPath, s.signedIn(s.apiDocs))
 	s.mux.Handle("GET /profile", s.signedIn(s.profile))
 	s.mux.Handle("POST /profile/identity", s.signedIn(s.withPassword("identity.link", s.linkIdentity)))
 	s.mux.Handle("POST /profile/identity/forget", s.signedIn(s.forgetOwnIdentity))
@@ -302,6 +309,15 @@ func (s *site) home(v *visit) error {
 		return v.redirect("/users")
 	}
 	return v.redirect("/profile")
+}
+
+// apiDocs shows the API's operations and objects, to every signed-in user.
+func (s *site) apiDocs(v *visit) error {
+	w := view{Title: "API documentation", Section: "keys", Body: s.docs}
+	if v.session.Account.IsManager() {
+		w.Crumbs = way("API documentation", toIAM, toKeys)
+	}
+	return s.show(v, http.StatusOK, "api_docs", w)
 }
 
 func (s *site) nothingHere(*visit) error {

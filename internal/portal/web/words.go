@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	portalserver "lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
@@ -17,6 +18,7 @@ import (
 var words = template.FuncMap{
 	"asset":            func(string) string { return "" }, // replaced where the assets are known
 	"icon":             icon,
+	"apiDocsPath":      func() string { return portalserver.APIDocsPath },
 	"loginMethodsPath": func() string { return loginMethodsPath },
 	"migrationPath":    func() string { return migrationPath },
 	"settingsPath":     func() string { return settingsPath },
@@ -42,11 +44,25 @@ var words = template.FuncMap{
 	"spaced":           spaced,
 	"add":              func(a, b int) int { return a + b },
 	"less":             func(a, b int) int { return a - b },
+	"code":             code,
 	"counted":          counted,
 	"effect":           effect,
 	"outcome":          outcome,
 	"losses":           losses,
 	"gains":            gains,
+}
+
+// code formats the words between backticks as code.
+func code(text string) template.HTML {
+	var b strings.Builder
+	for i, part := range strings.Split(text, "`") {
+		part = template.HTMLEscapeString(part)
+		if i%2 == 1 {
+			part = "<code>" + part + "</code>"
+		}
+		b.WriteString(part)
+	}
+	return template.HTML(b.String()) //nolint:gosec // every part is escaped
 }
 
 // counted returns the number with the words for one or for several.
