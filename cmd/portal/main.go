@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command portal serves the Management Portal: its pages, its REST API and its database.
+// Command portal serves the Management Portal: its pages, its REST API and its database. Its other
+// commands are for the database alone.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/go-logr/logr"
@@ -24,7 +26,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
+	err := run(ctx, os.Args[1:], portal.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "portal:", err)
@@ -32,13 +34,18 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string, std portal.Streams) error {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return execute(ctx, args[0], args[1:], std)
+	}
 	var o portal.Options
 	level := zapcore.InfoLevel
 	flags := flag.NewFlagSet("portal", flag.ContinueOnError)
+	flags.SetOutput(std.Err)
+	flags.Usage = func() { usage(flags, std.Err) }
+	databaseFlags(flags, &o)
 	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8090", "address to serve at")
 	flags.StringVar(&o.PublicURL, "public-url", "", "URL by which browsers reach the portal (default http://<listen>)")
-	flags.StringVar(&o.Database, "database", "portal.db", "SQLite file, or postgres:// URL")
 	flags.StringVar(&o.AdminUser, "bootstrap-admin-user", "", "user name of a local manager to create or repair if no local manager has a password")
 	flags.StringVar(&o.AdminPassword, "bootstrap-admin-password-file", "", "file with that manager's password, 12 characters or more")
 	flags.Func("bootstrap-key", "scope=file, or scim:provider=file such as scim:Okta=file: make sure that an API key with the secret in the file exists with that scope; repeatable", func(text string) error {
@@ -50,8 +57,6 @@ func run(ctx context.Context, args []string) error {
 		o.SessionIdle, err = portal.ParseSessionIdle(text)
 		return err
 	})
-	flags.StringVar(&o.SecretKeyFile, "secret-key-file", "", "file with the keys that encrypt second factors and the client secret in the database, one a line in base64, the one in use first; without it, they are stored in clear")
-	flags.StringVar(&o.AuditKeyFile, "audit-key-file", "", "file with the keys of the audit's chain, one a line in base64, the one in use first; without it, changes of the audit in the database are not noticed")
 	verify := flags.Bool("verify-audit", false, "check every event of the audit, print the result and exit")
 	head := flags.String("audit-head", "", "with --verify-audit: the sequence and MAC of status.auditHead of the IdentityConfiguration, as sequence/mac")
 	flags.Func("max-key-days", "maximum lifetime of a new API key, from 1 to 3650 days (default 365); without a choice a key lives 90 days", func(text string) (err error) {
@@ -74,17 +79,17 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if *show {
-		fmt.Println("portal", version.String())
+		fmt.Fprintln(std.Out, "portal", version.String())
 		return nil
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
+		return fmt.Errorf("unexpected argument %q; a command comes before the flags, see portal --help", flags.Arg(0))
 	}
 	if o.Log, err = logger(level); err != nil {
 		return err
 	}
 	if *verify {
-		return o.VerifyAudit(ctx, *head, os.Stdout)
+		return o.VerifyAudit(ctx, *head, std.Out)
 	}
 	o.Web = web.New
 	return portal.Run(ctx, o)

@@ -196,21 +196,46 @@ func Run(ctx context.Context, o Options) error {
 
 // open opens the database with the keys of the options.
 func (o Options) open(ctx context.Context) (*store.Store, error) {
-	audit, err := keyring(o.AuditKeyFile)
+	so, err := o.store()
+	if err == nil {
+		err = o.create()
+	}
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := keyring(o.SecretKeyFile)
-	if err != nil {
-		return nil, err
+	return store.Open(ctx, so)
+}
+
+// store returns the options of the store. It reads the key files.
+func (o Options) store() (so store.Options, err error) {
+	so = store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle, RequireSecondFactor: o.RequireSecondFactor, MaxKeyLifetime: time.Duration(o.MaxKeyDays) * 24 * time.Hour}
+	if so.AuditKeys, err = keyring(o.AuditKeyFile); err != nil {
+		return so, err
 	}
-	if o.Database != "" && o.Database != store.Memory && !store.IsServer(o.Database) {
-		if err := createPrivate(o.Database); err != nil {
-			return nil, fmt.Errorf("create the portal's database: %w", err)
-		}
+	so.SecretKeys, err = keyring(o.SecretKeyFile)
+	return so, err
+}
+
+// create creates the file of the database, unless it exists.
+func (o Options) create() error {
+	if o.Database == "" || o.Database == store.Memory || store.IsServer(o.Database) {
+		return nil
 	}
-	return store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle, RequireSecondFactor: o.RequireSecondFactor,
-		MaxKeyLifetime: time.Duration(o.MaxKeyDays) * 24 * time.Hour, AuditKeys: audit, SecretKeys: secrets})
+	if err := createPrivate(o.Database); err != nil {
+		return fmt.Errorf("create the portal's database: %w", err)
+	}
+	return nil
+}
+
+// exists returns an error if the database is a file that does not exist.
+func (o Options) exists() error {
+	if o.Database == "" || o.Database == store.Memory || store.IsServer(o.Database) {
+		return nil
+	}
+	if _, err := os.Stat(o.Database); err != nil {
+		return fmt.Errorf("open the portal's database: %w", err)
+	}
+	return nil
 }
 
 // createPrivate creates the file, unless it exists, readable for its owner only. SQLite gives the

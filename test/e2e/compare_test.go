@@ -146,16 +146,11 @@ func list(s string) []string {
 	return strings.Split(s, ",")
 }
 
-// backupPortal writes a copy of the portal's database with SQLite's own backup.
+// backupPortal backs up the portal while it serves.
 func (c *company) backupPortal(file string) {
 	c.t.Helper()
-	db, err := c.database()
-	if err != nil {
+	if err := c.env.BackUpPortal(c.t.Context(), file); err != nil {
 		c.t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(c.t.Context(), `VACUUM INTO ?`, file); err != nil {
-		c.t.Fatalf("back the portal's database up: %v", err)
 	}
 }
 

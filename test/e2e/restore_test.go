@@ -58,7 +58,7 @@ func (c *company) restoresCluster(b before, binding string) {
 // portalLost loses the portal's database and restores its backup, which is older than what
 // Kubernetes has.
 func (c *company) portalLost(before) {
-	backup := filepath.Join(c.folder, "portal.db")
+	backup := filepath.Join(c.folder, "portal.backup")
 	c.backupPortal(backup)
 	late := user(120)
 	c.must("PATCH", "/Users/"+c.ids[late], idp.Patch(idp.Replace("displayName", "Later")), http.StatusOK)
@@ -84,7 +84,7 @@ func (c *company) restoresPortal(backup string) {
 // bothLost loses all and restores both.
 func (c *company) bothLost(b before) {
 	binding := c.binding()
-	backup := filepath.Join(c.folder, "portal.db")
+	backup := filepath.Join(c.folder, "portal.backup")
 	c.follow("backup-restore.md", "Back up")
 	c.backupPortal(backup)
 	if err := c.env.LosePortal(); err != nil {

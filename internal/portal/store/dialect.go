@@ -19,11 +19,13 @@ type dialect struct {
 	forTurn  string // ends the SELECT with which a writer takes the write lock
 	snapshot sql.IsolationLevel
 	notify   string // tells other processes of a commit
+	tables   string // selects the names of all tables
 }
 
 var (
-	onSQLite     = dialect{goose: goose.DialectSQLite3}
-	onPostgreSQL = dialect{goose: goose.DialectPostgres, numbered: true, forTurn: " FOR UPDATE", snapshot: sql.LevelRepeatableRead, notify: "NOTIFY portal_feed"}
+	onSQLite     = dialect{goose: goose.DialectSQLite3, tables: `SELECT name FROM sqlite_master WHERE type = 'table'`}
+	onPostgreSQL = dialect{goose: goose.DialectPostgres, numbered: true, forTurn: " FOR UPDATE", snapshot: sql.LevelRepeatableRead, notify: "NOTIFY portal_feed",
+		tables: `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`}
 )
 
 // rebind converts the query's parameters to the database's form. Queries contain no ? in text.

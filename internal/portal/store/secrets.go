@@ -80,6 +80,26 @@ const clientSecretPurpose = "client secret"
 
 func factorPurpose(accountID string) string { return "second factor of " + accountID }
 
+// sealedUnder returns the id of the key of a text from seal.
+func sealedUnder(text string) (id string, sealed bool) {
+	rest, sealed := strings.CutPrefix(text, sealedPrefix)
+	id, _, _ = strings.Cut(rest, ":")
+	return id, sealed
+}
+
+// secretColumn is a column with secrets from seal. purpose gets the account of the row, if the
+// table has accounts.
+type secretColumn struct {
+	table, column string
+	purpose       func(accountID string) string
+}
+
+// secretColumns are all of them.
+var secretColumns = []secretColumn{
+	{"identity_configuration", "sso_client_secret", func(string) string { return clientSecretPurpose }},
+	{"second_factors", "secret", factorPurpose},
+}
+
 // sealAll encrypts the secrets of the database that are not encrypted under the key in use. It
 // returns an error if one cannot be read: the portal could not check second factors then.
 func (s *Store) sealAll(ctx context.Context) error {

@@ -19,10 +19,8 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"runtime"
 	"strings"
@@ -30,14 +28,10 @@ import (
 
 	"github.com/google/uuid"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	_ "modernc.org/sqlite"             // the driver "sqlite"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // Memory as Options.Database keeps the records in memory, until the Store is closed.
 const Memory = ":memory:"
@@ -92,14 +86,8 @@ type Store struct {
 
 // Open connects to the database, migrates its tables and creates the default pool if there is none.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), keyLifetime: cmp.Or(o.MaxKeyLifetime, DefaultMaxKeyLifetime), auditKeys: o.AuditKeys, vault: vault{o.SecretKeys}, forms: formKeys(o.SecretKeys), hashing: newHashing(), secondFactor: o.RequireSecondFactor, bell: newBell(), dialect: onSQLite, stop: func() {}}
-	if s.now == nil {
-		s.now = time.Now
-	}
-	if s.check == nil {
-		s.check = func(context.Context, portalapi.SSO) error { return nil }
-	}
-	if err := s.connect(o.Database); err != nil {
+	s := o.store()
+	if err := s.connect(o.Database, serving); err != nil {
 		return nil, fmt.Errorf("open the portal's database: %w", err)
 	}
 	if err := s.prepare(ctx); err != nil {
@@ -111,13 +99,30 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
+// store returns the service without a database.
+func (o Options) store() *Store {
+	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), keyLifetime: cmp.Or(o.MaxKeyLifetime, DefaultMaxKeyLifetime), auditKeys: o.AuditKeys, vault: vault{o.SecretKeys}, forms: formKeys(o.SecretKeys), hashing: newHashing(), secondFactor: o.RequireSecondFactor, bell: newBell(), dialect: onSQLite, stop: func() {}}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.check == nil {
+		s.check = func(context.Context, portalapi.SSO) error { return nil }
+	}
+	return s
+}
+
 // IsServer reports whether Options.Database is the URL of a server, and not a file.
 func IsServer(database string) bool {
 	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
 }
 
-func (s *Store) connect(database string) (err error) {
-	driver, name, writers := "sqlite", sqliteName(database), 1
+// serving are the pragmas of a portal that serves: WAL, so that readers and the writer do not block
+// each other, and FULL, so that acknowledged writes survive a power failure.
+var serving = []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-65536)"}
+
+// connect opens the database; an SQLite file with these pragmas.
+func (s *Store) connect(database string, pragmas []string) (err error) {
+	driver, name, writers := "sqlite", sqliteName(database, pragmas), 1
 	switch {
 	case database == "":
 		return errors.New("no database: set an SQLite file or a postgres:// URL")
@@ -143,13 +148,10 @@ func (s *Store) connect(database string) (err error) {
 	return nil
 }
 
-// sqliteName returns the data source name: WAL, so that readers and the writer do not block each
-// other; FULL, so that acknowledged writes survive a power failure; and an immediate write lock at
-// the beginning of a write transaction.
-func sqliteName(path string) string {
-	q := url.Values{"_txlock": {"immediate"}, "_dqs": {"false"}, "_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-65536)",
-	}}
+// sqliteName returns the data source name, with an immediate write lock at the beginning of a write
+// transaction.
+func sqliteName(path string, pragmas []string) string {
+	q := url.Values{"_txlock": {"immediate"}, "_dqs": {"false"}, "_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
 	if path == Memory {
 		return path + "?" + q.Encode()
 	}
@@ -157,15 +159,7 @@ func sqliteName(path string) string {
 }
 
 func (s *Store) prepare(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	migrator, err := goose.NewProvider(s.dialect.goose, s.write, files)
-	if err != nil {
-		return err
-	}
-	if _, err := migrator.Up(ctx); err != nil {
+	if err := s.migrateUp(ctx); err != nil {
 		return err
 	}
 	if err := s.seed(ctx); err != nil {

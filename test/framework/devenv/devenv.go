@@ -98,7 +98,6 @@ type Environment struct {
 	children    []*process.Process // in the order of their starts
 	replicas    map[string]Ports   // the webhooks that AddWebhook started
 	unmount     context.CancelFunc // ends the stand-in for the kubelet
-	restored    bool               // the portal starts on a backup
 	http        *http.Client
 }
 

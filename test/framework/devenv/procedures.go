@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"lightrun.com/scim-operator/test/framework/devenv/kubecontrollers"
@@ -85,16 +86,25 @@ func (e *Environment) LosePortal() error {
 	return nil
 }
 
-// RestorePortal starts the portal on a backup of its database, after LosePortal.
+func (e *Environment) portalDatabase() string { return e.path("portal", "portal.db") }
+
+// BackUpPortal writes a backup of the portal's database to the file, while the portal serves.
+func (e *Environment) BackUpPortal(ctx context.Context, file string) error {
+	return e.portalCommand(ctx, "backup", file)
+}
+
+// RestorePortal restores a backup and starts the portal, after LosePortal.
 func (e *Environment) RestorePortal(ctx context.Context, backup string) error {
-	content, err := os.ReadFile(backup)
-	if err != nil {
-		return fmt.Errorf("restore the portal: %w", err)
+	if err := e.portalCommand(ctx, "restore", backup); err != nil {
+		return err
 	}
-	if err := writeFile(e.path("portal", "portal.db"), content); err != nil {
-		return fmt.Errorf("restore the portal: %w", err)
-	}
-	e.restored = true
-	defer func() { e.restored = false }()
 	return e.Restart(ctx, Portal)
+}
+
+func (e *Environment) portalCommand(ctx context.Context, command, file string) error {
+	out, err := exec.CommandContext(ctx, filepath.Join(e.Programs, Portal), command, "--database="+e.portalDatabase(), file).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("portal %s: %w: %s", command, err, out)
+	}
+	return nil
 }

@@ -75,12 +75,9 @@ func (e *Environment) portalArgs() []string {
 	args := []string{
 		"--listen=" + loopback(e.Ports.Portal),
 		"--public-url=" + e.Values.PortalURL,
-		"--database=" + e.path("portal", "portal.db"),
+		"--database=" + e.portalDatabase(),
 		"--insecure-http-cookies",
 		"--log-level=" + e.logLevel(),
-	}
-	if e.restored {
-		args = append(args, "--new-feed-epoch")
 	}
 	if e.fresh() { // later the keys and the manager belong to the developer
 		args = append(args,
