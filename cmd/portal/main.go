@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -28,10 +27,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], portal.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
+	status := exitStatus(err)
+	if status != 0 {
 		fmt.Fprintln(os.Stderr, "portal:", err)
-		os.Exit(1)
 	}
+	os.Exit(status)
 }
 
 func run(ctx context.Context, args []string, std portal.Streams) error {
@@ -58,7 +58,8 @@ func run(ctx context.Context, args []string, std portal.Streams) error {
 		return err
 	})
 	verify := flags.Bool("verify-audit", false, "check every event of the audit, print the result and exit")
-	head := flags.String("audit-head", "", "with --verify-audit: the sequence and MAC of status.auditHead of the IdentityConfiguration, as sequence/mac")
+	var head string
+	headFlag(flags, &head)
 	flags.Func("max-key-days", "maximum lifetime of a new API key, from 1 to 3650 days (default 365); without a choice a key lives 90 days", func(text string) (err error) {
 		o.MaxKeyDays, err = portal.ParseKeyDays(text)
 		return err
@@ -89,7 +90,7 @@ func run(ctx context.Context, args []string, std portal.Streams) error {
 		return err
 	}
 	if *verify {
-		return o.VerifyAudit(ctx, *head, std.Out)
+		return o.VerifyAudit(ctx, head, std.Out)
 	}
 	o.Web = web.New
 	return portal.Run(ctx, o)

@@ -268,14 +268,9 @@ func keyring(path string) (*store.Keyring, error) {
 // status.auditHead of the IdentityConfiguration, as sequence/mac; empty if there is none. It
 // returns an error if the audit is not as the portal wrote it.
 func (o Options) VerifyAudit(ctx context.Context, published string, out io.Writer) error {
-	var head portalapi.AuditHead
-	if published != "" {
-		sequence, mac, found := strings.Cut(published, "/")
-		n, err := strconv.ParseInt(sequence, 10, 64)
-		if err != nil || !found || n < 1 {
-			return fmt.Errorf("%q is not the sequence and the MAC of an event, such as 1234/1f2e3d4c:5b6a", published)
-		}
-		head = portalapi.AuditHead{Sequence: n, MAC: mac}
+	head, err := parseHead(published)
+	if err != nil {
+		return err
 	}
 	if o.AuditKeyFile == "" {
 		return errors.New("name the key file with --audit-key-file")
@@ -308,6 +303,19 @@ func (o Options) VerifyAudit(ctx context.Context, published string, out io.Write
 		fmt.Fprintln(out, "every event is as the portal wrote it, up to the published one at least")
 	}
 	return nil
+}
+
+// parseHead parses sequence/mac; an empty text is no head.
+func parseHead(text string) (portalapi.AuditHead, error) {
+	if text == "" {
+		return portalapi.AuditHead{}, nil
+	}
+	sequence, mac, found := strings.Cut(text, "/")
+	n, err := strconv.ParseInt(sequence, 10, 64)
+	if err != nil || !found || n < 1 {
+		return portalapi.AuditHead{}, fmt.Errorf("%q is not the sequence and the MAC of an event, such as 1234/1f2e3d4c:5b6a", text)
+	}
+	return portalapi.AuditHead{Sequence: n, MAC: mac}, nil
 }
 
 func (o Options) handler(s *store.Store, at net.Addr) (http.Handler, error) {

@@ -20,10 +20,12 @@ type dialect struct {
 	snapshot sql.IsolationLevel
 	notify   string // tells other processes of a commit
 	tables   string // selects the names of all tables
+
+	quickCheck string // checks that the file is whole
 }
 
 var (
-	onSQLite     = dialect{goose: goose.DialectSQLite3, tables: `SELECT name FROM sqlite_master WHERE type = 'table'`}
+	onSQLite     = dialect{goose: goose.DialectSQLite3, tables: `SELECT name FROM sqlite_master WHERE type = 'table'`, quickCheck: `PRAGMA quick_check`}
 	onPostgreSQL = dialect{goose: goose.DialectPostgres, numbered: true, forTurn: " FOR UPDATE", snapshot: sql.LevelRepeatableRead, notify: "NOTIFY portal_feed",
 		tables: `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`}
 )
