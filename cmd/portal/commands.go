@@ -9,14 +9,18 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/store"
 )
 
 // options are the flags of all commands.
 type options struct {
 	portal.Options
 	head string
+	to   int64
+	yes  bool
 }
 
 // command is one of the program's commands beside serving.
@@ -57,6 +61,41 @@ var commands = []command{
 			return unchecked(o.Check(ctx, o.head, std))
 		},
 	},
+	{
+		name:  "migrate",
+		usage: "migrate [flags] up|down|status",
+		help: "Migrate changes the tables between the versions of the schema; a start of the portal migrates up by itself. No portal may run on the database.\n" +
+			"Before an older program can be used again, this program migrates down to the version that the older one knows. What each way down loses:\n" + losses(),
+		args: 1,
+		flags: func(flags *flag.FlagSet, o *options) {
+			flags.Int64Var(&o.to, "to", -1, "with up or down: the version to reach; up goes to the newest without it")
+			flags.BoolVar(&o.yes, "yes", false, "with down: accept what it loses")
+		},
+		run: migrate,
+	},
+}
+
+func migrate(ctx context.Context, o *options, args []string, std portal.Streams) error {
+	switch args[0] {
+	case "up":
+		return o.MigrateUp(ctx, o.to, std)
+	case "down":
+		return o.MigrateDown(ctx, o.to, o.yes, std)
+	case "status":
+		return o.MigrationStatus(ctx, std)
+	}
+	return fmt.Errorf("unknown direction %q; use up, down or status", args[0])
+}
+
+// losses lists what each migration down loses.
+func losses() string {
+	var b strings.Builder
+	for _, m := range store.Migrations() {
+		if !strings.HasPrefix(m.Loses, "nothing") {
+			fmt.Fprintf(&b, "  from %d (%s): %s\n", m.Version, m.Name, m.Loses)
+		}
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // execute runs a command. Its flags may be before and after its arguments.

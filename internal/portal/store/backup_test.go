@@ -28,10 +28,9 @@ func backedUp(t *testing.T, database string) []byte {
 	return b.Bytes()
 }
 
-// TestBackupAndRestore moves a portal that serves from each kind of database to each: all is as it
+// testBackupAndRestore moves a portal that serves from each kind of database to each: all is as it
 // was when the backup began, but who is signed in.
-func TestBackupAndRestore(t *testing.T) {
-	kinds := databases(t)
+func testBackupAndRestore(t *testing.T, kinds databaseKinds) {
 	for from, source := range kinds {
 		t.Run("From"+from, func(t *testing.T) {
 			o := Options{Database: source(t), SecretKeys: ring(t, "s"), AuditKeys: ring(t, "a")}
@@ -150,10 +149,9 @@ func replaced(from, to string) func([]string) []string {
 	}
 }
 
-// TestRestoreRefuses checks that a backup that cannot be restored as a whole changes nothing: the
+// testRestoreRefuses checks that a backup that cannot be restored as a whole changes nothing: the
 // right one can still be restored into the same database.
-func TestRestoreRefuses(t *testing.T) {
-	kinds := databases(t)
+func testRestoreRefuses(t *testing.T, kinds databaseKinds) {
 	source := Options{Database: kinds["SQLite"](t), SecretKeys: ring(t, "s"), AuditKeys: ring(t, "a")}
 	s := opened(t, source)
 	fillPortal(t, s)
@@ -242,9 +240,9 @@ func unzipped(t *testing.T, backup []byte, from, to string) string {
 	return strings.Replace(string(text), from, to, 1)
 }
 
-// TestBackupRefuses checks that a backup is not made of another database.
-func TestBackupRefuses(t *testing.T) {
-	for kind, database := range databases(t) {
+// testBackupRefuses checks that a backup is not made of another database.
+func testBackupRefuses(t *testing.T, kinds databaseKinds) {
+	for kind, database := range kinds {
 		at := database(t)
 		if _, err := Backup(t.Context(), Options{Database: at}, io.Discard, quiet); err == nil || !strings.Contains(err.Error(), "has no portal") {
 			t.Errorf("%s without a portal: %v", kind, err)

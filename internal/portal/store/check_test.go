@@ -18,9 +18,9 @@ func checked(t *testing.T, o Options) *CheckReport {
 	return r
 }
 
-// TestCheck breaks a portal in one way after the other, behind the portal's back, and checks that
+// testCheck breaks a portal in one way after the other, behind the portal's back, and checks that
 // the findings name it.
-func TestCheck(t *testing.T) {
+func testCheck(t *testing.T, kinds databaseKinds) {
 	breaks := []struct {
 		reason string
 		sql    []string // also how to repair it, in the end
@@ -57,7 +57,7 @@ func TestCheck(t *testing.T) {
 			`UPDATE identity_configuration SET sso_client_secret = sso_metadata, sso_metadata = ''`}, "the client secret cannot be read: a secret in the database was changed, or moved to another place"},
 		{"An event was changed.", []string{`UPDATE audit_events SET at = at + 1 WHERE id = 3`, `UPDATE audit_events SET at = at - 1 WHERE id = 3`}, "event 3, or the one before it, was changed"},
 	}
-	for kind, database := range databases(t) {
+	for kind, database := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			o := Options{Database: database(t), SecretKeys: ring(t, "s"), AuditKeys: ring(t, "a")}
 			s := opened(t, o)
@@ -103,7 +103,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckReferences breaks each foreign key of an SQLite file, which can be told to let that
+// TestCheckReferences breaks each foreign key of an SQLite file, which can be set to let that
 // pass, and runs the remedies that the findings name.
 func TestCheckReferences(t *testing.T) {
 	o := Options{Database: t.TempDir() + "/portal.db"}

@@ -21,12 +21,21 @@ const filledUsers = 300
 // filledOperator leads in a filled portal.
 var filledOperator = Actor{Kind: Operator, ID: "operator", Name: "operator", Scopes: []Scope{ScopeProvisioning}, Leader: "second"}
 
-// databases starts a PostgreSQL and returns how to make a database of each kind.
-func databases(t *testing.T) map[string]func(t *testing.T) string {
+// databaseKinds has how to make a database of each kind.
+type databaseKinds map[string]func(t *testing.T) string
+
+// TestStorage runs the tests of backup, restore, check and migrations on one PostgreSQL.
+func TestStorage(t *testing.T) {
 	server := postgres.Start(t)
-	return map[string]func(t *testing.T) string{
+	kinds := databaseKinds{
 		"SQLite":     func(t *testing.T) string { return t.TempDir() + "/portal.db" },
 		"PostgreSQL": func(t *testing.T) string { return server.Database(t) },
+	}
+	for name, test := range map[string]func(*testing.T, databaseKinds){
+		"BackupAndRestore": testBackupAndRestore, "BackupRefuses": testBackupRefuses, "RestoreRefuses": testRestoreRefuses,
+		"Check": testCheck, "Migrations": testMigrations, "MigrationStatus": testMigrationStatus,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, kinds) })
 	}
 }
 

@@ -96,46 +96,67 @@ func (c *conn) empty() error {
 	return nil
 }
 
-// restore writes all rows in one transaction.
+// restore writes all rows in one transaction, into tables of any version.
 func (s *Store) restore(ctx context.Context, archive *archiveReader, m *Manifest, progress Progress) error {
-	return s.inTx(ctx, func(t *tx) error {
-		if err := t.empty(); err != nil { // a portal may have been started meanwhile
-			return err
-		}
-		if version, err := t.schema(); err != nil || version != m.Schema {
-			return errors.Join(err, fmt.Errorf("the database was migrated to the schema version %d meanwhile; restore into another empty database", version))
-		}
-		if err := t.fits(m); err != nil {
-			return err
-		}
-		for i := range tables { // what the migrations wrote; referring tables first
-			name := tables[len(tables)-1-i].name
-			if m.has(name) {
-				if _, err := t.exec(`DELETE FROM ` + name); err != nil {
-					return err
-				}
-			}
-		}
-		done, total := int64(0), m.Rows()
-		for _, line := range m.Tables {
-			err := t.restoreTable(archive, line, func() {
-				if done++; done%progressRows == 0 {
-					progress(done, total)
-				}
-			})
-			if err != nil {
-				return fmt.Errorf("the table %s: %w", line.Name, err)
-			}
-		}
-		if err := archive.end(); err != nil {
-			return err
-		}
-		n, err := t.exec(`UPDATE meta SET epoch = ?`, uuid.NewString())
-		if err == nil && n != 1 {
-			err = errors.New("the backup is not as it was written: the table meta does not have one row")
-		}
+	began, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
 		return err
-	})
+	}
+	defer began.Rollback() //nolint:errcheck // after a commit it does nothing
+	c := &conn{ctx: ctx, tx: began, dialect: s.dialect, vault: s.vault}
+	var epoch string
+	if err := c.row(`SELECT epoch FROM meta` + s.dialect.forTurn).Scan(&epoch); err != nil {
+		return err
+	}
+	if err := c.stillFits(m); err != nil {
+		return err
+	}
+	for i := range tables { // what the migrations wrote; referring tables first
+		name := tables[len(tables)-1-i].name
+		if m.has(name) {
+			if _, err := c.exec(`DELETE FROM ` + name); err != nil {
+				return err
+			}
+		}
+	}
+	done, total := int64(0), m.Rows()
+	for _, line := range m.Tables {
+		err := c.restoreTable(archive, line, func() {
+			if done++; done%progressRows == 0 {
+				progress(done, total)
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("the table %s: %w", line.Name, err)
+		}
+	}
+	if err := archive.end(); err != nil {
+		return err
+	}
+	n, err := c.exec(`UPDATE meta SET epoch = ?`, uuid.NewString())
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return errors.New("the backup is not as it was written: the table meta does not have one row")
+	}
+	return began.Commit()
+}
+
+// stillFits checks that the database is empty and has the tables of the backup: a portal may have
+// been started on it meanwhile.
+func (c *conn) stillFits(m *Manifest) error {
+	if err := c.empty(); err != nil {
+		return err
+	}
+	version, err := c.schema()
+	if err != nil {
+		return err
+	}
+	if version != m.Schema {
+		return fmt.Errorf("the database was migrated to the schema version %d meanwhile; restore into another empty database", version)
+	}
+	return c.fits(m)
 }
 
 func (m *Manifest) has(table string) bool {
@@ -143,8 +164,8 @@ func (m *Manifest) has(table string) bool {
 }
 
 // fits checks that the backup has the tables of the database, with their columns.
-func (t *tx) fits(m *Manifest) error {
-	found, err := t.existing()
+func (c *conn) fits(m *Manifest) error {
+	found, err := c.existing()
 	if err != nil {
 		return err
 	}
@@ -162,7 +183,7 @@ func (t *tx) fits(m *Manifest) error {
 		return fmt.Errorf("the backup has the tables %s, and the schema version %d has %s", strings.Join(have, ", "), m.Schema, strings.Join(want, ", "))
 	}
 	for _, line := range m.Tables {
-		columns, err := t.columns(line.Name)
+		columns, err := c.columns(line.Name)
 		if err != nil {
 			return err
 		}
@@ -174,22 +195,22 @@ func (t *tx) fits(m *Manifest) error {
 }
 
 // restoreTable writes the rows of one table. written is called after each row that was read.
-func (t *tx) restoreTable(archive *archiveReader, line ManifestTable, written func()) error {
-	columns, err := t.columns(line.Name)
+func (c *conn) restoreTable(archive *archiveReader, line ManifestTable, written func()) error {
+	columns, err := c.columns(line.Name)
 	if err != nil {
 		return err
 	}
 	slices.SortFunc(columns, func(a, b column) int { // in the order of the backup
 		return cmp.Compare(slices.Index(line.Columns, a.name), slices.Index(line.Columns, b.name))
 	})
-	in := inserter{tx: t, head: `INSERT INTO ` + line.Name + ` (` + strings.Join(line.Columns, ", ") + `) VALUES `,
+	in := inserter{conn: c, head: `INSERT INTO ` + line.Name + ` (` + strings.Join(line.Columns, ", ") + `) VALUES `,
 		row: "(" + marks(len(columns)) + ")", most: max(1, min(200, maxParameters/len(columns)))}
 	for range line.Rows {
 		values, err := archive.row(columns)
 		if err != nil {
 			return err
 		}
-		if err := t.readable(line, values); err != nil {
+		if err := c.readable(line, values); err != nil {
 			return err
 		}
 		if err := in.add(values); err != nil {
@@ -201,7 +222,7 @@ func (t *tx) restoreTable(archive *archiveReader, line ManifestTable, written fu
 }
 
 // readable checks that the portal can read the secret of the row, if the row has one.
-func (t *tx) readable(line ManifestTable, values []any) error {
+func (c *conn) readable(line ManifestTable, values []any) error {
 	for _, s := range secretColumns {
 		if s.table != line.Name {
 			continue
@@ -214,7 +235,7 @@ func (t *tx) readable(line ManifestTable, values []any) error {
 			text, _ := values[at].(string)
 			return text
 		}
-		if _, err := t.vault.open(s.purpose(value("account_id")), value(s.column)); err != nil {
+		if _, err := c.vault.open(s.purpose(value("account_id")), value(s.column)); err != nil {
 			return err
 		}
 	}
@@ -223,7 +244,7 @@ func (t *tx) readable(line ManifestTable, values []any) error {
 
 // inserter writes rows, several in one statement.
 type inserter struct {
-	tx        *tx
+	conn      *conn
 	head, row string
 	most      int // rows of a statement
 	rows      int
@@ -246,16 +267,16 @@ func (in *inserter) flush() error {
 	}
 	defer func() { in.rows, in.args = 0, in.args[:0] }()
 	if in.rows < in.most {
-		_, err := in.tx.exec(in.query(), in.args...)
+		_, err := in.conn.exec(in.query(), in.args...)
 		return err
 	}
 	if in.full == nil {
 		var err error
-		if in.full, err = in.tx.tx.PrepareContext(in.tx.ctx, in.tx.dialect.rebind(in.query())); err != nil { // it ends with the transaction
+		if in.full, err = in.conn.tx.PrepareContext(in.conn.ctx, in.conn.dialect.rebind(in.query())); err != nil { // it ends with the transaction
 			return err
 		}
 	}
-	_, err := in.full.ExecContext(in.tx.ctx, in.args...)
+	_, err := in.full.ExecContext(in.conn.ctx, in.args...)
 	return err
 }
 

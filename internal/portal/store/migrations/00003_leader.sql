@@ -1,4 +1,5 @@
 -- The operator's process that leads, and former leaders, whose late writes are refused.
+-- Down loses: which process of the operator leads, so late writes of former leaders are accepted.
 
 -- +goose Up
 ALTER TABLE identity_configuration ADD COLUMN leader TEXT NOT NULL DEFAULT '';
@@ -6,3 +7,7 @@ CREATE TABLE former_leaders (
     name        TEXT PRIMARY KEY,
     replaced_at BIGINT NOT NULL
 );
+
+-- +goose Down
+DROP TABLE former_leaders;
+ALTER TABLE identity_configuration DROP COLUMN leader;

@@ -1,4 +1,5 @@
 -- The memberships that the operator removed, and when, for the guard's budget of each pool.
+-- Down loses: the removals from pools that the deprovisioning guard counts.
 
 -- +goose Up
 CREATE TABLE audit_pool_removals (
@@ -9,3 +10,6 @@ CREATE TABLE audit_pool_removals (
     PRIMARY KEY (event_id, pool_id, account_id)
 );
 CREATE INDEX audit_pool_removals_at ON audit_pool_removals (at, pool_id, account_id);
+
+-- +goose Down
+DROP TABLE audit_pool_removals;

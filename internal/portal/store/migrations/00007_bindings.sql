@@ -1,4 +1,5 @@
 -- The id of each binding, which survives the operator: records name the binding under which they were written.
+-- Down loses: the ids of the bindings, so a restored cluster does not find its records.
 
 -- +goose Up
 ALTER TABLE identity_configuration ADD COLUMN binding_id TEXT NOT NULL DEFAULT '';
@@ -11,3 +12,9 @@ CREATE TABLE bindings (
     name      TEXT NOT NULL,
     UNIQUE (cluster, namespace, name)
 );
+
+-- +goose Down
+DROP TABLE bindings;
+ALTER TABLE pools DROP COLUMN owner_binding;
+ALTER TABLE accounts DROP COLUMN owner_binding;
+ALTER TABLE identity_configuration DROP COLUMN binding_id;

@@ -1,4 +1,5 @@
 -- Which identity at the provider signs in as which user. It is bound at the first sign-in, or by the user's own link.
+-- Down loses: which identity at the provider belongs to which user: it is bound again at the next sign-in.
 
 -- +goose Up
 CREATE TABLE identities (
@@ -11,3 +12,7 @@ CREATE TABLE identities (
     UNIQUE (account_id, issuer)
 );
 CREATE INDEX accounts_external ON accounts (external_id);
+
+-- +goose Down
+DROP INDEX accounts_external;
+DROP TABLE identities;

@@ -1,4 +1,5 @@
 -- The budgets of attempts to sign in, shared by all replicas, and the browsers in which a user has signed in.
+-- Down loses: the limits of attempts, and the browsers in which users have signed in.
 
 -- +goose Up
 CREATE TABLE attempt_budgets (
@@ -13,3 +14,7 @@ CREATE TABLE known_browsers (
     seen_at      BIGINT NOT NULL
 );
 CREATE INDEX known_browsers_account ON known_browsers (account_id, seen_at);
+
+-- +goose Down
+DROP TABLE known_browsers;
+DROP TABLE attempt_budgets;

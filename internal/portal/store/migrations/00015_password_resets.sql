@@ -1,4 +1,5 @@
 -- Links with which a local user sets a new password. An account has one at most. It ends with the account's epoch.
+-- Down loses: open password reset links.
 
 -- +goose Up
 CREATE TABLE password_resets (
@@ -7,3 +8,6 @@ CREATE TABLE password_resets (
     epoch        BIGINT NOT NULL,
     expires_at   BIGINT NOT NULL
 );
+
+-- +goose Down
+DROP TABLE password_resets;

@@ -1,4 +1,5 @@
 -- Second factors of users with a password: a TOTP secret (RFC 6238), and codes for when its device is lost.
+-- Down loses: all second factors and recovery codes: users sign in with the password alone.
 
 -- +goose Up
 CREATE TABLE second_factors (
@@ -22,3 +23,8 @@ CREATE TABLE pending_sign_ins (
     expires_at   BIGINT NOT NULL
 );
 CREATE INDEX pending_sign_ins_expiry ON pending_sign_ins (expires_at);
+
+-- +goose Down
+DROP TABLE pending_sign_ins;
+DROP TABLE recovery_codes;
+DROP TABLE second_factors;

@@ -1,5 +1,6 @@
 -- The audit names accounts by id; what names or describes a person is in audit_names, which an erasure clears. Each event has
 -- a digest of its names, and a MAC over itself and the MAC of the event before, under a key that is not in the database.
+-- Down loses: the names of people in the audit, and its chain: changes before now cannot be noticed any more.
 
 -- +goose Up
 ALTER TABLE audit_events ADD COLUMN cause TEXT NOT NULL DEFAULT '';
@@ -17,3 +18,13 @@ CREATE INDEX audit_names_account ON audit_names (account_id, event_id);
 CREATE INDEX audit_events_at ON audit_events (at, id);
 CREATE INDEX audit_events_by ON audit_events (actor_id, id);
 CREATE INDEX audit_events_cause ON audit_events (cause, id);
+
+-- +goose Down
+DROP INDEX audit_events_cause;
+DROP INDEX audit_events_by;
+DROP INDEX audit_events_at;
+DROP TABLE audit_names;
+ALTER TABLE meta DROP COLUMN audit_mac;
+ALTER TABLE audit_events DROP COLUMN mac;
+ALTER TABLE audit_events DROP COLUMN names;
+ALTER TABLE audit_events DROP COLUMN cause;

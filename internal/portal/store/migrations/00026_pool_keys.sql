@@ -1,4 +1,5 @@
 -- The keys with which agents join a pool: at most one is active, and the one before it works until a date.
+-- Down loses: the keys of all agent pools: agents need new ones.
 
 -- +goose Up
 CREATE TABLE pool_keys (
@@ -12,3 +13,6 @@ CREATE TABLE pool_keys (
     last_used_at BIGINT NOT NULL
 );
 CREATE INDEX pool_keys_pool ON pool_keys (pool_id);
+
+-- +goose Down
+DROP TABLE pool_keys;
