@@ -135,6 +135,10 @@ func execute(ctx context.Context, name string, args []string, std portal.Streams
 // databaseFlags are the flags that all commands have.
 func databaseFlags(flags *flag.FlagSet, o *portal.Options) {
 	flags.StringVar(&o.Database, "database", "portal.db", "SQLite file, or postgres:// URL")
+	flags.Func("database-url-file", "file with the postgres:// URL, in place of --database: its password is then not in the list of processes", func(path string) (err error) {
+		o.Database, err = portal.ReadDatabaseURL(path)
+		return err
+	})
 	flags.StringVar(&o.SecretKeyFile, "secret-key-file", "", "file with the keys that encrypt second factors and the client secret in the database, one a line in base64, the one in use first; without it, they are stored in clear")
 	flags.StringVar(&o.AuditKeyFile, "audit-key-file", "", "file with the keys of the audit's chain, one a line in base64, the one in use first; without it, changes of the audit in the database are not noticed")
 }

@@ -45,7 +45,9 @@ func run(ctx context.Context, args []string, std portal.Streams) error {
 	flags.Usage = func() { usage(flags, std.Err) }
 	databaseFlags(flags, &o)
 	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8090", "address to serve at")
-	flags.StringVar(&o.PublicURL, "public-url", "", "URL by which browsers reach the portal (default http://<listen>)")
+	flags.StringVar(&o.TLSCertDir, "tls-cert-dir", "", "folder with tls.crt and tls.key, read again when they change; plain http without it")
+	flags.StringVar(&o.MetricsListen, "metrics-listen", "", "address of /metrics, over http; without it there are none")
+	flags.StringVar(&o.PublicURL, "public-url", "", "URL by which browsers reach the portal (default: the address of --listen)")
 	flags.StringVar(&o.AdminUser, "bootstrap-admin-user", "", "user name of a local manager to create or repair if no local manager has a password")
 	flags.StringVar(&o.AdminPassword, "bootstrap-admin-password-file", "", "file with that manager's password, 12 characters or more")
 	flags.Func("bootstrap-key", "scope=file, or scim:provider=file such as scim:Okta=file: make sure that an API key with the secret in the file exists with that scope; repeatable", func(text string) error {

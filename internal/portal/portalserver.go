@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/sync/errgroup"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/provider"
@@ -43,7 +43,9 @@ var bootstrapper = store.SystemActor("bootstrap")
 // Options are the options of the process, as set by its flags.
 type Options struct {
 	Listen        string // host:port
-	PublicURL     string // URL by which browsers reach the portal; empty means http://<Listen>
+	MetricsListen string // host:port of /metrics, over http; empty serves none
+	TLSCertDir    string // folder with tls.crt and tls.key; empty serves http
+	PublicURL     string // URL by which browsers reach the portal; empty means the address of Listen
 	Database      string // see store.Options
 	AdminUser     string // user name of the first local manager, who is created if there is none; empty creates none
 	AdminPassword string // the file with the password of AdminUser
@@ -121,6 +123,18 @@ func ParseKeyDays(text string) (int, error) {
 	return n, nil
 }
 
+// ReadDatabaseURL reads the URL of a PostgreSQL database from a file.
+func ReadDatabaseURL(path string) (string, error) {
+	text, err := secretFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read the URL of the database: %w", err)
+	}
+	if !store.IsServer(text) {
+		return "", fmt.Errorf("%s must contain the URL of a PostgreSQL database, such as postgres://portal:password@db.example.com/portal?sslmode=verify-full", path)
+	}
+	return text, nil
+}
+
 // ParseTrustedProxy parses an address, or a range of addresses, of proxies in front of the portal.
 func ParseTrustedProxy(text string) (netip.Prefix, error) {
 	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
@@ -143,7 +157,7 @@ const APIDocsPath = "/api/docs"
 // Handler serves the API and the pages under one address. If web is nil, there are no pages.
 func Handler(api, web http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	for _, path := range []string{"/api/", "/healthz", "/readyz", "/metrics"} {
+	for _, path := range []string{"/api/", "/healthz", "/readyz"} {
 		mux.Handle(path, api)
 	}
 	if web != nil {
@@ -183,15 +197,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.bootstrap(ctx, s); err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Listen)
-	if err != nil {
-		return fmt.Errorf("listen for the portal: %w", err)
-	}
-	handler, err := o.handler(s, listener.Addr())
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	return o.serve(ctx, s, listener, handler)
+	return o.serve(ctx, s)
 }
 
 // open opens the database with the keys of the options.
@@ -318,48 +324,20 @@ func parseHead(text string) (portalapi.AuditHead, error) {
 	return portalapi.AuditHead{Sequence: n, MAC: mac}, nil
 }
 
-func (o Options) handler(s *store.Store, at net.Addr) (http.Handler, error) {
-	rest, err := api.New(api.Options{Store: s, Log: o.Log.WithName("api")})
+func (o Options) handler(s *store.Store, registry *prometheus.Registry, at net.Addr) (http.Handler, error) {
+	rest, err := api.New(api.Options{Store: s, Log: o.Log.WithName("api"), Registry: registry})
 	if err != nil || o.Web == nil {
 		return Handler(rest, nil), err
 	}
 	public := strings.TrimSuffix(o.PublicURL, "/")
 	if public == "" {
-		public = "http://" + at.String()
+		public = o.scheme() + "://" + at.String()
 	}
 	web, err := o.Web(WebOptions{Store: s, PublicURL: public, HTTPCookies: o.HTTPCookies, TrustedProxies: o.TrustedProxies, Log: o.Log.WithName("web")})
 	if err != nil {
 		return nil, fmt.Errorf("create the pages: %w", err)
 	}
 	return Handler(rest, web), nil
-}
-
-func (o Options) serve(ctx context.Context, s *store.Store, listener net.Listener, handler http.Handler) error {
-	group, ctx := errgroup.WithContext(ctx)
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second, // a reader of the feed waits up to 30 seconds
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the feed's readers at a stop
-	}
-	o.Log.Info("Serving the portal", "address", listener.Addr().String())
-	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve the portal: %w", err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
-		defer cancel()
-		return server.Shutdown(stop)
-	})
-	group.Go(func() error { return o.tidy(ctx, s) })
-	return group.Wait()
 }
 
 // tidy limits the number of tombstones in the change feed.

@@ -271,7 +271,7 @@ func TestHandlerDivides(t *testing.T) {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(name)) })
 	}
 	h := Handler(named("api"), named("web"))
-	for path, want := range map[string]string{"/": "web", "/users": "web", "/api/v1/users": "api", "/healthz": "api", "/readyz": "api", "/metrics": "api"} {
+	for path, want := range map[string]string{"/": "web", "/users": "web", "/api/v1/users": "api", "/healthz": "api", "/readyz": "api", "/metrics": "web", "/api/docs": "web"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		if w.Body.String() != want {

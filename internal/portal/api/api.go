@@ -16,7 +16,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/internal/portal/store"
@@ -32,11 +31,11 @@ const MaxBody = 1 << 20
 type Options struct {
 	Store    *store.Store
 	Log      logr.Logger
-	Registry *prometheus.Registry // nil creates a new one
+	Registry *prometheus.Registry // gets the API's metrics; nil keeps none
 }
 
-// New returns the handler of /api/v1, /healthz, /readyz and /metrics. It returns an error if the
-// document is invalid.
+// New returns the handler of /api/v1, /healthz and /readyz. It returns an error if the document is
+// invalid.
 func New(o Options) (http.Handler, error) {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
@@ -62,7 +61,6 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc(Base+"/", g.unknown)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", ready(o.Store))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}))
 	return observe(mux, o.Log, newMetrics(o.Registry)), nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"lightrun.com/scim-operator/internal/kernel/requestid"
 	"lightrun.com/scim-operator/internal/portal/store"
@@ -42,7 +43,8 @@ func get(t *testing.T, h http.Handler, path string, headers ...string) *httptest
 
 func TestProbesAndMetrics(t *testing.T) {
 	s := open(t)
-	h, err := New(Options{Store: s, Log: logr.Discard()})
+	registry := prometheus.NewRegistry()
+	h, err := New(Options{Store: s, Log: logr.Discard(), Registry: registry})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +54,7 @@ func TestProbesAndMetrics(t *testing.T) {
 		}
 	}
 	get(t, h, "/api/v1/users/some-id")
-	metrics := get(t, h, "/metrics").Body.String()
+	metrics := get(t, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), "/metrics").Body.String()
 	for _, want := range []string{
 		`portal_http_requests_total{route="GET /api/v1/users/{id}",status="401"} 1`,
 		`portal_http_refusals_total{code="UNAUTHENTICATED"} 1`,
