@@ -103,7 +103,7 @@ func serveUntil(ctx context.Context, group *errgroup.Group, listener net.Listene
 	})
 }
 
-// recheck is how long a certificate is used before its files are compared with it again.
+// recheck is the time after which the files of a certificate are compared with it again.
 const recheck = 10 * time.Second
 
 // certificate is the certificate in a folder. A renewed one is used without a restart; while the
