@@ -4,9 +4,9 @@ package tokens
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Collector exports the number of accepted tokens, the expiry of each, so that an alert can precede
-// it, and the last use of each, so that unused tokens are visible. Tokens are identified by name
-// and by the first digits of their digest.
+// Collector exports the number of tokens, the expiry of each, so that an alert can precede it, and
+// the last use of each, so that unused tokens are visible. Expired tokens are included. Tokens are
+// identified by name and by the first digits of their digest.
 func Collector(s *Set) prometheus.Collector { return collector{s} }
 
 type collector struct{ set *Set }

@@ -5,7 +5,6 @@
 package tokens
 
 import (
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,8 +21,8 @@ import (
 // maxFile limits a token file, in bytes; a Secret has at most 1 MiB.
 const maxFile = 1 << 20
 
-// errUnknown means that no such token is accepted.
-var errUnknown = errors.New("unknown bearer token; copy it again from the portal's API keys, or add its digest to the token Secret")
+// errUnknown means that no token file has the token.
+var errUnknown = errors.New("unknown bearer token; create a new API key with the scope scim in the portal, or add the token's digest to the token Secret")
 
 // Expired is the error for a token that was valid in the past.
 type Expired struct {
@@ -43,15 +42,16 @@ func named(name string) string {
 	return fmt.Sprintf("%q ", name)
 }
 
-// Set is the set of accepted tokens. It is safe for concurrent use; Load replaces it atomically.
+// Set contains the tokens of the token files, also expired ones. It is safe for concurrent use;
+// Load replaces its tokens atomically.
 type Set struct {
 	dirs    []string
 	now     func() time.Time
-	entries atomic.Pointer[map[string]*accepted]
+	entries atomic.Pointer[map[string]*token]
 }
 
-// accepted is a token with its use in this process.
-type accepted struct {
+// token is an entry of a token file with its use in this process.
+type token struct {
 	tokenfile.Entry
 	used *atomic.Int64 // when it was last accepted, in seconds since 1970; it survives a Load
 }
@@ -65,7 +65,7 @@ type Usage struct {
 // NewSet returns an empty set for directories of token files. Load reads them.
 func NewSet(dirs ...string) *Set {
 	s := &Set{dirs: dirs, now: time.Now}
-	s.entries.Store(&map[string]*accepted{})
+	s.entries.Store(&map[string]*token{})
 	return s
 }
 
@@ -75,9 +75,9 @@ func (s *Set) Len() int { return len(*s.entries.Load()) }
 // All returns the tokens, in no particular order.
 func (s *Set) All() []Usage {
 	var all []Usage
-	for _, a := range *s.entries.Load() {
-		u := Usage{Entry: a.Entry}
-		if at := a.used.Load(); at != 0 {
+	for _, t := range *s.entries.Load() {
+		u := Usage{Entry: t.Entry}
+		if at := t.used.Load(); at != 0 {
 			u.LastUsed = time.Unix(at, 0)
 		}
 		all = append(all, u)
@@ -88,49 +88,48 @@ func (s *Set) All() []Usage {
 // Authenticate returns the token, or the error why it is refused: *Expired, or another error for an
 // unknown token. Only the token's digest is looked up, so the duration reveals nothing about other
 // tokens.
-func (s *Set) Authenticate(token string) (tokenfile.Entry, error) {
-	digest := tokenfile.Digest(token)
-	a, ok := (*s.entries.Load())[digest]
-	if !ok || subtle.ConstantTimeCompare([]byte(a.Digest), []byte(digest)) != 1 {
+func (s *Set) Authenticate(secret string) (tokenfile.Entry, error) {
+	t, ok := (*s.entries.Load())[tokenfile.Digest(secret)]
+	if !ok {
 		return tokenfile.Entry{}, errUnknown
 	}
 	now := s.now()
-	if !a.Expires.IsZero() && !now.Before(a.Expires) {
-		return tokenfile.Entry{}, &Expired{Name: a.Name, When: a.Expires}
+	if !t.Expires.IsZero() && !now.Before(t.Expires) {
+		return tokenfile.Entry{}, &Expired{Name: t.Name, When: t.Expires}
 	}
-	if at := now.Unix(); a.used.Load() != at { // written at most once a second, so that concurrent requests don't contend for it
-		a.used.Store(at)
+	if at := now.Unix(); t.used.Load() != at { // written at most once a second, so that concurrent requests don't contend for it
+		t.used.Store(at)
 	}
-	return a.Entry, nil
+	return t.Entry, nil
 }
 
 // The kubelet replaces the files of a mounted Secret in several steps; in between, a link may be
 // broken. Load then reads all of them again, this many times and with this pause.
 const (
-	exchanges     = 20
-	exchangePause = 5 * time.Millisecond
+	loadRetries = 20
+	retryPause  = 5 * time.Millisecond
 )
 
-// Load reads every file below the directories and replaces the set with their tokens. A missing
-// directory contains no tokens (an optional Secret that does not exist yet). Tokens that can be
-// read are accepted even if Load returns an error, except that an unreadable directory or file
-// leaves the whole set unchanged: an unreadable disk must not lock the provider out. A broken link
-// extends the read by at most 0.1 s.
+// Load reads every file below the directories and replaces the set with their tokens. It skips
+// files and folders with a name that begins with a dot. A missing directory contains no tokens (an
+// optional Secret that does not exist yet). Tokens that can be read are accepted even if Load
+// returns an error, except that an unreadable directory or file leaves the whole set unchanged: an
+// unreadable disk must not lock the provider out. A broken link extends the read by at most 0.1 s.
 func (s *Set) Load() error {
-	for range exchanges {
+	for range loadRetries {
 		err := s.loadOnce(false)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		<-time.After(exchangePause)
+		<-time.After(retryPause)
 	}
 	return s.loadOnce(true)
 }
 
-// loadOnce is Load without retries: for a broken link it leaves the set unchanged, or skips and
-// reports the link.
-func (s *Set) loadOnce(passOver bool) error {
-	found, before := map[string]*accepted{}, *s.entries.Load()
+// loadOnce is Load without retries. If skipBroken is true, it skips a broken link and reports it.
+// Otherwise a broken link leaves the set unchanged.
+func (s *Set) loadOnce(skipBroken bool) error {
+	found, before := map[string]*token{}, *s.entries.Load()
 	var problems []error
 	for _, dir := range s.dirs {
 		files, err := tokenFiles(dir)
@@ -139,7 +138,7 @@ func (s *Set) loadOnce(passOver bool) error {
 		}
 		for _, file := range files {
 			data, err := readFile(file)
-			if passOver && errors.Is(err, fs.ErrNotExist) {
+			if skipBroken && errors.Is(err, fs.ErrNotExist) {
 				problems = append(problems, err)
 				continue
 			}
@@ -155,9 +154,9 @@ func (s *Set) loadOnce(passOver bool) error {
 			}
 		}
 	}
-	for digest, a := range found {
-		if a.used = new(atomic.Int64); before[digest] != nil {
-			a.used = before[digest].used
+	for digest, t := range found {
+		if t.used = new(atomic.Int64); before[digest] != nil {
+			t.used = before[digest].used
 		}
 	}
 	s.entries.Store(&found)
@@ -166,16 +165,16 @@ func (s *Set) loadOnce(passOver bool) error {
 
 // merge adds an entry. If there are two entries with the same digest, it keeps the one that expires
 // later.
-func merge(found map[string]*accepted, e tokenfile.Entry) {
+func merge(found map[string]*token, e tokenfile.Entry) {
 	have, ok := found[e.Digest]
 	if ok && (have.Expires.IsZero() || !e.Expires.IsZero() && have.Expires.After(e.Expires)) {
 		return
 	}
-	found[e.Digest] = &accepted{Entry: e}
+	found[e.Digest] = &token{Entry: e}
 }
 
-// tokenFiles lists the files below dir, sorted. It skips the kubelet's own ..data and timestamped
-// folders: the kubelet links each key into the top folder.
+// tokenFiles lists the files below dir, sorted. It skips names that begin with a dot, among them
+// the kubelet's ..data and timestamped folders: the kubelet links each key into the top folder.
 func tokenFiles(dir string) ([]string, error) {
 	var files []string
 	if real, err := filepath.EvalSymlinks(dir); err == nil {

@@ -78,8 +78,8 @@ func TestSet(t *testing.T) {
 		t.Errorf("of two lines the one that expires later must count: %v", err)
 	}
 	for _, unknown := range []string{"", "delta", "hidden", tokenfile.Digest("alpha")} {
-		if _, err := s.Authenticate(unknown); err == nil {
-			t.Errorf("%q must be refused", unknown)
+		if _, err := s.Authenticate(unknown); err == nil || !strings.Contains(err.Error(), "create a new API key with the scope scim") {
+			t.Errorf("%q must be refused with a remedy: %v", unknown, err)
 		}
 	}
 	if s.Len() != 3 || len(s.All()) != 3 {

@@ -51,10 +51,10 @@ func (s *Set) Watch(ctx context.Context, log logr.Logger, rescan time.Duration) 
 func (s *Set) load(log logr.Logger) {
 	before := s.Len()
 	if err := s.Load(); err != nil {
-		log.Error(err, "Cannot read all token files; the tokens that could be read are accepted", "tokens", s.Len())
+		log.Error(err, "Cannot read all token files; after an unreadable file or folder the tokens stay as they were", "tokens", s.Len())
 	}
 	if s.Len() != before {
-		log.Info("Accepted tokens changed", "before", before, "now", s.Len())
+		log.Info("Number of tokens changed", "before", before, "now", s.Len())
 	}
 }
 
