@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -90,20 +91,36 @@ func (d *Directory) takeBack(ctx context.Context, o *v1alpha1.ScimUser) {
 func (d *Directory) withdraw(ctx context.Context, o client.Object) (again bool, err error) {
 	err = d.eraseAt(ctx, o, o.GetResourceVersion())
 	if !apierrors.IsConflict(err) {
-		return false, err
+		return false, client.IgnoreNotFound(err)
 	}
 	return d.read(ctx, o.GetName(), o)
 }
 
-// erase deletes an object that may exist although the create call failed. It has no claim.
-func (d *Directory) erase(ctx context.Context, o client.Object) {
-	if err := d.eraseAt(ctx, o, ""); err != nil {
+// neverStored reports whether a create call failed with an answer that excludes that the object
+// exists. A timeout does not exclude it, and AlreadyExists can be the answer to a repeated call.
+func neverStored(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	code := status.Status().Code
+	return code >= 400 && code < 500 && code != http.StatusRequestTimeout && code != http.StatusConflict
+}
+
+// erase deletes an object that may exist although the create call failed. It has no claim. erased
+// is false if the object may exist afterwards: the deletion failed, or it found no object because
+// the create call takes effect later.
+func (d *Directory) erase(ctx context.Context, o client.Object) (erased bool) {
+	err := d.eraseAt(ctx, o, "")
+	if client.IgnoreNotFound(err) != nil {
 		d.log.Info("Leaving an object that was not created to the controller", "object", client.ObjectKeyFromObject(o).String(), "error", err.Error())
 	}
+	return err == nil
 }
 
 // eraseAt deletes an object. If at is not empty, it deletes the object only at that
-// resourceVersion. It continues after the request has ended.
+// resourceVersion. It continues after the request has ended. If there is no object, it returns
+// NotFound and leaves the cache unchanged, because the object may be created later.
 func (d *Directory) eraseAt(ctx context.Context, o client.Object, at string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
@@ -112,7 +129,7 @@ func (d *Directory) eraseAt(ctx context.Context, o client.Object, at string) err
 		uid := o.GetUID()
 		only = client.Preconditions{UID: &uid, ResourceVersion: &at}
 	}
-	if err := d.client.Delete(ctx, o, only); client.IgnoreNotFound(err) != nil {
+	if err := d.client.Delete(ctx, o, only); err != nil {
 		return fmt.Errorf("remove %s, which was not completed: %w", o.GetName(), err)
 	}
 	d.forget(o, untilDeleted)

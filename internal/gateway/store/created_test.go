@@ -3,6 +3,7 @@
 package store_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -213,4 +214,84 @@ func TestUserIsNotTakenBackOnceBuiltOn(t *testing.T) {
 		t.Error("a client's rename to lovelace succeeded, but the user is gone")
 	}
 	w.oneNameEach(t)
+}
+
+// TestGroupWithUnknownOutcome: the response to the create call of a ScimGroup is lost. If the group
+// exists afterwards, it has all of its members, and every replica finds it.
+func TestGroupWithUnknownOutcome(t *testing.T) {
+	for name, tt := range map[string]struct {
+		reason string
+		late   bool // the create call takes effect after the request
+		keeps  bool // the cleanup's DELETE fails
+		exists bool
+	}{
+		"Erased":      {reason: "The cleanup deletes the group, and then its slices."},
+		"NotErased":   {reason: "The cleanup cannot delete the group, so it keeps the slices.", keeps: true, exists: true},
+		"CreatedLate": {reason: "The cleanup finds no group because the create call takes effect later, so it keeps the slices.", late: true, exists: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			other := w.replica(t)
+			ada := createUser(t, other, "ada")
+			later := func() {}
+			d := w.replica(t, func(c *rest.Config) {
+				c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+					return roundTrip(func(r *http.Request) (*http.Response, error) {
+						if tt.keeps && deletes("scimgroups")(r) {
+							return nil, errFault
+						}
+						if !creates("scimgroups")(r) {
+							return next.RoundTrip(r)
+						}
+						send := func(r *http.Request) {
+							response, err := next.RoundTrip(r)
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							response.Body.Close()
+						}
+						if !tt.late {
+							send(r)
+							return nil, errFault
+						}
+						again := r.Clone(context.WithoutCancel(r.Context()))
+						var err error
+						if again.Body, err = r.GetBody(); err != nil {
+							t.Error(err)
+						}
+						later = func() { send(again) }
+						return nil, errFault
+					})
+				})
+			})
+			_, err := createGroup(t, d, "Payments", ada)
+			noClientError(t, err)
+			if err == nil {
+				t.Error("the create call failed, but the request succeeded")
+			}
+			later()
+			all := list(t, w, &v1alpha1.ScimGroupList{}).Items
+			if exists := len(all) > 0; exists != tt.exists {
+				t.Fatalf("%s\na group exists: %v", tt.reason, exists)
+			}
+			if !tt.exists {
+				if n := len(list(t, w, &v1alpha1.ScimGroupSliceList{}).Items); n != 0 {
+					t.Errorf("%s\n%d slices remain", tt.reason, n)
+				}
+				return
+			}
+			group := all[0].Name
+			if have := members(t, d, group); !slices.Equal(have, []string{ada}) {
+				t.Errorf("%s\nthe members are %v, want %s", tt.reason, have, ada)
+			}
+			// The manager takes the claim for a group without one.
+			if taken, err := registry(w.Client).Keep(t.Context(), v1alpha1.ClaimGroup, "Payments", &all[0]); taken != nil || err != nil {
+				t.Fatal(taken, err)
+			}
+			for _, replica := range []*store.Directory{other, d} {
+				eventually(t, func() bool { return len(findGroup(t, replica, "Payments")) == 1 })
+			}
+		})
+	}
 }

@@ -32,7 +32,7 @@ func errNoGroup(id string) error {
 }
 
 func errGroupTaken(name string) error {
-	return scim.Conflict("Another Group has the displayName %q; displayNames are compared without regard to case.", name)
+	return scim.Conflict("Another Group has the displayName %q; displayNames are compared regardless of case, width and Unicode composition.", name)
 }
 
 // storeError turns an error of the member store into the error for the client.
@@ -43,7 +43,7 @@ func storeError(id string, err error) error {
 	case errors.Is(err, groupslice.ErrIncomplete):
 		return scim.Failure(http.StatusServiceUnavailable, "A part of the members of the Group %q is missing in the cluster: restore its ScimGroupSlices, or delete the group and push it again.", clip(id))
 	case errors.Is(err, groupslice.ErrBusy):
-		return scim.Failure(http.StatusServiceUnavailable, "Too many requests change the members of this group at once. Repeat the request: what was done already is not done twice.")
+		return scim.Failure(http.StatusServiceUnavailable, "The members of this group could not be stored in time: many requests change it, or the API server is slow. Repeat the request: it is safe.")
 	}
 	return refused(err)
 }
@@ -102,7 +102,7 @@ func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*s
 	if err := g.knownUsers(ctx, members); err != nil {
 		return nil, err
 	}
-	if err := g.probablyTaken(ctx, spec.DisplayName); err != nil {
+	if err := g.earlyConflict(ctx, spec.DisplayName); err != nil {
 		return nil, err
 	}
 	spec.Revision = g.next(0)
@@ -118,15 +118,16 @@ func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*s
 	return g.resource(have)
 }
 
-// createNamed creates the group and claims its name. If the name is refused, the group is deleted;
-// after any other error the group stays, because a client may find it by name and it is complete.
+// createNamed creates the group and claims its name. If the create fails or the name is refused,
+// the group is deleted. After any other error of the claim the group stays, because a client may
+// find it by name and it is complete. The slices are deleted only if no group with this id can
+// exist.
 func (g groups) createNamed(ctx context.Context, have *v1alpha1.ScimGroup) error {
 	begun := g.now()
 	if err := g.create(ctx, have); err != nil {
-		if !apierrors.IsInvalid(err) {
-			g.erase(ctx, have)
+		if neverStored(err) || g.erase(ctx, have) {
+			g.sweep(ctx, have.Name)
 		}
-		g.sweep(ctx, have.Name)
 		return refused(err)
 	}
 	err := g.takeName(ctx, have, begun, func() error { return g.claimName(ctx, have, have.Spec.DisplayName) })
@@ -146,8 +147,9 @@ func (g groups) sweep(ctx context.Context, id string) {
 	}
 }
 
-// probablyTaken returns the usual conflict before anything is written.
-func (g groups) probablyTaken(ctx context.Context, name string) error {
+// earlyConflict returns the conflict of a name that another group has already, so that such a
+// request writes nothing. Only the claim decides.
+func (g groups) earlyConflict(ctx context.Context, name string) error {
 	if g.groups.count(keyName+names.Fold(name)) == 0 {
 		return nil
 	}
@@ -253,7 +255,7 @@ func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, e edit) err
 		}
 	}
 	err := g.patch(ctx, have, g.stamped(ctx, have, have.Spec.Revision, e.patch))
-	if apierrors.IsNotFound(err) || err == nil && have.Spec.Deleted {
+	if apierrors.IsNotFound(err) {
 		return errNoGroup(have.Name)
 	}
 	return refused(err)

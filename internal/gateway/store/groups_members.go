@@ -64,7 +64,7 @@ func (d *Directory) knownUsers(ctx context.Context, ids []string) error {
 func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id string, r *record[*cachedUser]) (more bool)) error {
 	var mu sync.Mutex
 	enough := false
-	tell := func(id string, r *record[*cachedUser]) bool {
+	report := func(id string, r *record[*cachedUser]) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		enough = enough || !found(id, r)
@@ -75,7 +75,7 @@ func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id stri
 	for _, id := range ids {
 		r := d.users.get(id)
 		if r != nil {
-			if !tell(id, r) {
+			if !report(id, r) {
 				break
 			}
 			continue
@@ -99,7 +99,7 @@ func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id stri
 				}
 				d.users.storeWrite(r)
 			}
-			tell(id, r)
+			report(id, r)
 			return nil
 		})
 	}

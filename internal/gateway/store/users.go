@@ -33,7 +33,7 @@ func errNoUser(id string) error {
 }
 
 func errNameTaken(name string) error {
-	return scim.Conflict("Another User has the userName %q; userNames are compared without regard to case.", name)
+	return scim.Conflict("Another User has the userName %q; userNames are compared regardless of case, width and Unicode composition.", name)
 }
 
 // clip shortens a client's value for an error message.
@@ -103,12 +103,12 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 	}
 	spec.Revision = u.next(0)
 	user := &v1alpha1.ScimUser{ObjectMeta: u.fresh(ctx, spec.Revision), Spec: spec}
-	if err := u.probablyTaken(ctx, spec.UserName); err != nil {
+	if err := u.earlyConflict(ctx, spec.UserName); err != nil {
 		return nil, err
 	}
 	begun := u.now()
 	if err := u.create(ctx, user); err != nil {
-		if !apierrors.IsInvalid(err) {
+		if !neverStored(err) {
 			u.erase(ctx, user)
 		}
 		return nil, refused(err)
@@ -124,9 +124,10 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 	return u.resource(user)
 }
 
-// probablyTaken returns the usual conflict before anything is written: the cache contains a user of
-// that name, and the API server confirms it.
-func (u users) probablyTaken(ctx context.Context, name string) error {
+// earlyConflict returns the conflict of a name that another user has already, so that such a
+// request writes nothing. It asks the API server only if the cache contains a user of that name.
+// Only the claim decides.
+func (u users) earlyConflict(ctx context.Context, name string) error {
 	if u.users.count(keyUserName+names.Fold(name)) == 0 {
 		return nil
 	}
