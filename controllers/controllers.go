@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controllers wires the controllers of one installation together: one package per kind,
-// which share the session to the portal, the index of pools and the deprovisioning guard.
+// Package controllers creates the controllers of one installation, one package per kind, and passes
+// the shared state to them: the session with the portal, the indexes of pools and groups, and the
+// deprovisioning guard.
 package controllers
 
 import (
@@ -40,30 +41,30 @@ import (
 type Options struct {
 	Namespace string        // the one namespace to work in
 	Cluster   string        // identity of the cluster in the portal's binding
-	Relist    time.Duration // interval in which everything is read from the portal again; 0 takes the mirror's default
-	Grace     time.Duration // time in which a new claim's holder need not have the name; 0 takes the controller's default
+	Relist    time.Duration // interval in which everything is read from the portal again; 0 means the mirror's default
+	Grace     time.Duration // time for which a new NameClaim is kept although its holder does not have the name yet; 0 means the controller's default
 	Connect   identityconfiguration.Connect
 	// TokenWarning is the time before and after the expiry of a SCIM token in which a condition
-	// warns; 0 takes the controller's default.
+	// warns; 0 means the controller's default.
 	TokenWarning time.Duration
 	// KeysConfirm is the time after which a portal that no longer lists any SCIM key is asked
-	// again, before the earlier keys stop working; 0 takes the controller's default.
+	// again, before the earlier keys stop working; 0 means the controller's default.
 	KeysConfirm time.Duration
-	Clock       clock.PassiveClock // nil takes the system's clock
+	Clock       clock.PassiveClock // nil means the system's clock
 	// Slices reads and writes the members of groups without the cache. If it is nil, Setup creates
 	// a client.
 	Slices client.Client
 	// Traces creates a span for each pass; nil turns traces off.
 	Traces *tracing.Tracing
-	// Metrics registers the metrics of users' states and of portal calls; nil if there are none.
+	// Metrics registers the metrics of users' states and of portal calls. If it is nil, Setup
+	// registers none.
 	Metrics prometheus.Registerer
 }
 
 // fieldManager is the manager's name in the managed fields of slices.
 const fieldManager = "scim-manager"
 
-// Parts contains the controllers of one installation, which share one session, one index of pools
-// and one guard.
+// Parts contains the controllers of one installation and what they share.
 type Parts struct {
 	Session       *session.Session
 	Users         *scimuser.Reconciler
@@ -75,8 +76,8 @@ type Parts struct {
 	Plans         *preview.Publisher
 }
 
-// Assemble creates the controllers. c reads from a cache, and live from the API server. recorder
-// creates an event recorder.
+// Assemble creates the controllers. c reads from a cache. The parameter live reads from the API
+// server. recorder creates an event recorder.
 func Assemble(c client.Client, live client.Reader, recorder func(name string) events.EventRecorder, o Options) Parts {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
@@ -156,7 +157,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := p.Configuration.SetupWithManager(mgr, o.Namespace, o.Traces); err != nil {
 		return fmt.Errorf("set up the IdentityConfiguration controller: %w", err)
 	}
-	if err := p.Claims.SetupWithManager(ctx, mgr, o.Traces); err != nil {
+	if err := p.Claims.SetupWithManager(ctx, mgr, o.Namespace, o.Traces); err != nil {
 		return fmt.Errorf("set up the NameClaim controller: %w", err)
 	}
 	return nil

@@ -3,6 +3,7 @@
 package nameclaim
 
 import (
+	"cmp"
 	"context"
 	"testing"
 	"time"
@@ -39,6 +40,7 @@ func TestUnneeded(t *testing.T) {
 	r := &Reconciler{Client: cached{people: map[string]*v1alpha1.ScimUser{"1": ada}}}
 	for name, c := range map[string]struct {
 		reason    string
+		typ       v1alpha1.ClaimType // empty for ClaimUser
 		user, uid string
 		holder    string
 		later     bool
@@ -50,11 +52,13 @@ func TestUnneeded(t *testing.T) {
 		"HolderGone":  {reason: "A claim whose holder no longer exists is enqueued.", user: "ada@example.test", holder: "2", uid: "uid-2", want: true},
 		"NewHolder":   {reason: "A claim is enqueued if its holder's name belongs to another object.", user: "ada@example.test", holder: "1", uid: "uid-0", want: true},
 		"MadeNow":     {reason: "A needed claim that is created now is enqueued: whether it is needed shows after its grace period.", user: "ada@example.test", holder: "1", uid: "uid-1", later: true, want: true},
+		"Pool":        {reason: "A pool's claim is enqueued: the group index, which has the names of own pools, may not be complete yet.", typ: v1alpha1.ClaimPool, user: "leads", holder: "1", uid: "uid-1", want: true},
 		"StrayIsMade": {reason: "An unneeded claim that is created now is enqueued: whether it is needed shows after its grace period.", user: "other@example.test", holder: "1", uid: "uid-1", later: true, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			claim := &v1alpha1.NameClaim{ObjectMeta: metav1.ObjectMeta{Name: claims.ObjectName(v1alpha1.ClaimUser, c.user), CreationTimestamp: metav1.NewTime(time.Unix(1, 0))}}
-			claim.Spec = v1alpha1.NameClaimSpec{Type: v1alpha1.ClaimUser, Holder: v1alpha1.ClaimHolder{Name: c.holder, UID: c.uid}}
+			typ := cmp.Or(c.typ, v1alpha1.ClaimUser)
+			claim := &v1alpha1.NameClaim{ObjectMeta: metav1.ObjectMeta{Name: claims.ObjectName(typ, c.user), CreationTimestamp: metav1.NewTime(time.Unix(1, 0))}}
+			claim.Spec = v1alpha1.NameClaimSpec{Type: typ, Holder: v1alpha1.ClaimHolder{Name: c.holder, UID: c.uid}}
 			if got := r.unneeded(event.CreateEvent{Object: claim, IsInInitialList: !c.later}); got != c.want {
 				t.Errorf("%v: %s", got, c.reason)
 			}
