@@ -152,7 +152,7 @@ func (g *gate) actor(r *http.Request, op *operation, secret string) (store.Actor
 	}
 	no := refusal(http.StatusForbidden, portalapi.CodeForbidden, fmt.Sprintf("the API key %q has the scope %s; this needs %s", a.Name, a.Scopes[0], strings.Join(wanted, " or ")))
 	if op.route.Method != http.MethodGet {
-		if err := g.store.Refused(r.Context(), a, op.route.Operation.OperationID, no); err != nil {
+		if err := g.store.RecordRefusal(r.Context(), a, op.route.Operation.OperationID, no); err != nil {
 			return a, err
 		}
 	}

@@ -12,34 +12,37 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// tx is one change in progress: a transaction, the counters that it advances, and its audit event.
+// tx is one change in progress: a transaction, the counters that it advances, and its audit events.
 type tx struct {
 	conn
-	now      time.Time
-	idle     time.Duration // of sessions
+	now      time.Time     // read with the write lock, so that events with higher ids are not earlier
+	idle     time.Duration // time after which an unused session ends
 	actor    Actor
 	epoch    string
 	sequence int64 // number of the newest feed entry, including the entries of this transaction
-	auditID  int64 // id of this transaction's audit event, if there is one
+	auditID  int64 // id of the next audit event of this transaction
 
-	auditKeys *Keyring // of the audit's chain; nil: there is none
-	auditMAC  string   // of the newest event that has one
-	changed   bool     // a record was written, so the audit event and the counters must be written too
-	audited   bool     // the audit events of the records are written
-	config    *Configuration
+	auditKeys *Keyring // keys of the audit's MAC chain; nil if the audit has no chain
+	auditMAC  string   // MAC of the newest event that has one
+	// changed means that something is to be audited or announced: mutateIf writes the audit event,
+	// and inTx writes the feed's sequence and wakes readers.
+	changed bool
+	audited bool // mutateIf writes no audit event: the change wrote its own, or needs none
+	config  *Configuration
 }
 
 // inTx runs f in an exclusive write transaction and commits it.
 func (s *Store) inTx(ctx context.Context, f func(*tx) error) error {
-	began, err := s.write.BeginTx(ctx, nil)
+	sqlTx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer began.Rollback() //nolint:errcheck // after a commit it does nothing
-	t := &tx{conn: conn{ctx: ctx, tx: began, dialect: s.dialect, vault: s.vault}, now: s.now().UTC().Truncate(time.Microsecond), idle: s.idle, auditKeys: s.auditKeys}
+	defer sqlTx.Rollback() //nolint:errcheck // after a commit it does nothing
+	t := &tx{conn: conn{ctx: ctx, tx: sqlTx, dialect: s.dialect, vault: s.vault}, idle: s.idle, auditKeys: s.auditKeys}
 	if err := t.row(`SELECT epoch, sequence, audit_sequence + 1, audit_mac FROM meta`+s.dialect.forTurn).Scan(&t.epoch, &t.sequence, &t.auditID, &t.auditMAC); err != nil {
 		return err
 	}
+	t.now = s.now().UTC().Truncate(time.Microsecond)
 	if err := f(t); err != nil {
 		return err
 	}
@@ -53,7 +56,7 @@ func (s *Store) inTx(ctx context.Context, f func(*tx) error) error {
 			}
 		}
 	}
-	if err := began.Commit(); err != nil {
+	if err := sqlTx.Commit(); err != nil {
 		return err
 	}
 	if t.changed {
@@ -64,21 +67,21 @@ func (s *Store) inTx(ctx context.Context, f func(*tx) error) error {
 
 // inSnapshot runs f on one consistent snapshot of the database.
 func (s *Store) inSnapshot(ctx context.Context, f func(*conn) error) error {
-	began, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.dialect.snapshot})
+	sqlTx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.dialect.snapshot})
 	if err != nil {
 		return err
 	}
-	defer began.Rollback() //nolint:errcheck // nothing was written
-	return f(&conn{ctx: ctx, tx: began, dialect: s.dialect, vault: s.vault})
+	defer sqlTx.Rollback() //nolint:errcheck // nothing was written
+	return f(&conn{ctx: ctx, tx: sqlTx, dialect: s.dialect, vault: s.vault})
 }
 
-// mutate runs one change on behalf of actor and audits it. ev describes the attempt; f completes
-// it.
+// mutate runs f as one change by actor, and writes the audit event ev. f fills in what changed.
 func (s *Store) mutate(ctx context.Context, actor Actor, scope Scope, ev *event, f func(*tx) error) error {
 	return s.mutateIf(ctx, actor, actor.allowed(scope), ev, f)
 }
 
-// mutateIf is mutate for an actor that forbidden refuses, unless it is nil.
+// mutateIf is mutate with the result of the permission check. If forbidden is not nil, f does not
+// run: the refusal is audited and returned.
 func (s *Store) mutateIf(ctx context.Context, actor Actor, forbidden error, ev *event, f func(*tx) error) error {
 	err := forbidden
 	if err == nil {
@@ -105,8 +108,8 @@ func (s *Store) mutateIf(ctx context.Context, actor Actor, forbidden error, ev *
 	return nil
 }
 
-// auditRefusal records a change that was refused; the transaction of the change itself was rolled
-// back.
+// auditRefusal records a refused change in a transaction of its own, because a transaction of the
+// change, if there was one, was rolled back.
 func (s *Store) auditRefusal(ctx context.Context, actor Actor, ev *event, refusal *portalapi.Error) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		t.actor = actor
@@ -118,14 +121,15 @@ func (s *Store) auditRefusal(ctx context.Context, actor Actor, ev *event, refusa
 	return nil
 }
 
-// Refused records in the audit a change that the caller refused itself, for example because the key
-// lacks the scope.
-func (s *Store) Refused(ctx context.Context, actor Actor, action string, refusal *portalapi.Error) error {
+// RecordRefusal adds an audit event for a change that the caller refused, for example because the
+// key lacks the scope.
+func (s *Store) RecordRefusal(ctx context.Context, actor Actor, action string, refusal *portalapi.Error) error {
 	return s.auditRefusal(ctx, actor, &event{action: action}, refusal)
 }
 
-// PageRefused records in the audit that a user asked for a page without the right to see it.
-func (s *Store) PageRefused(ctx context.Context, actor Actor, route string, refusal *portalapi.Error) error {
+// RecordPageRefusal adds an audit event for a user who asked for a page without the right to see
+// it.
+func (s *Store) RecordPageRefusal(ctx context.Context, actor Actor, route string, refusal *portalapi.Error) error {
 	return s.auditRefusal(ctx, actor, &event{action: "page.open", targetKind: "Page", targetName: route}, refusal)
 }
 

@@ -6,9 +6,9 @@
 //
 // A change is a method with an Actor. It runs in one transaction, which checks the rules against
 // the current records, writes the records, writes one audit event, and gives the records the next
-// sequence numbers of the change feed. A refusal is a *portal.Error and an audit event too. A write
-// of the current state writes nothing. Effective roles are derived when a record is read and are
-// not stored, so they are never out of date.
+// sequence numbers of the change feed. A refusal is a *portalapi.Error and an audit event too. A
+// write of the current state writes nothing. Effective roles are derived when a record is read and
+// are not stored, so they are never out of date.
 //
 // Writers are serialized (SQLite has one writer, PostgreSQL locks the row of counters). A rule over
 // all records, such as "one local manager remains", therefore needs no further lock, and sequence

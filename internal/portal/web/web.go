@@ -233,7 +233,7 @@ func (s *site) managers(p page) http.Handler {
 		if !v.session.Account.IsManager() {
 			no := refusal(http.StatusForbidden, portalapi.CodeForbidden, "This page is for managers. If you need access, ask a manager of your company.")
 			s.log.Info("Page refused", "request", v.id, "route", v.Pattern, "code", no.Code)
-			if err := s.store.PageRefused(v.Context(), v.actor(), v.Pattern, no); err != nil {
+			if err := s.store.RecordPageRefusal(v.Context(), v.actor(), v.Pattern, no); err != nil {
 				return err
 			}
 			return no
