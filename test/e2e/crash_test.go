@@ -10,8 +10,11 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,6 +22,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/devenv"
 	"lightrun.com/scim-operator/test/framework/idp"
+	"lightrun.com/scim-operator/test/framework/poll"
 )
 
 // TestCrashInMidPush: the webhook and the manager are killed while users are pushed. The provider
@@ -27,50 +31,51 @@ func TestCrashInMidPush(t *testing.T) {
 	for _, victim := range []string{devenv.Webhook, devenv.Manager} {
 		t.Run(victim, func(t *testing.T) {
 			w := shared(t)
-			const people = 60
-			names := make([]string, people)
+			names := make([]string, 60)
 			for i := range names {
 				names[i] = w.name(fmt.Sprintf("p%02d", i))
 			}
-			ids := make([]string, people)
-			half := make(chan struct{})
-			var pushed sync.WaitGroup
-			work := make(chan int)
-			var arrived sync.Once
-			for range 4 {
-				pushed.Go(func() {
-					for i := range work {
-						ids[i] = w.insist(names[i])
-						if i >= people/2 {
-							arrived.Do(func() { close(half) })
-						}
-					}
-				})
-			}
-			pushed.Go(func() {
-				<-half
-				if err := w.env.Kill(victim); err != nil {
-					t.Error(err)
-				}
-				if err := w.env.Restart(t.Context(), victim); err != nil {
-					t.Error(err)
-				}
+			ids := w.insistAll(names, 4, func() error {
+				return errors.Join(w.env.Kill(victim), w.env.Restart(t.Context(), victim))
 			})
-			for i := range names {
-				work <- i
-			}
-			close(work)
-			pushed.Wait()
 			w.everyoneOnce(names, ids)
 		})
 	}
 }
 
+// insistAll creates users as insist does, several at a time, and returns their ids in the order of
+// names. If half is not nil, it runs beside the other pushes as soon as half of the users are
+// created.
+func (w *world) insistAll(names []string, parallel int, half func() error) []string {
+	w.t.Helper()
+	ids := make([]string, len(names))
+	pushes, ctx := errgroup.WithContext(w.t.Context())
+	pushes.SetLimit(parallel)
+	var created atomic.Int64
+	var beside errgroup.Group
+	for i, name := range names {
+		pushes.Go(func() (err error) {
+			if ids[i], err = w.insist(ctx, name); err != nil {
+				return err
+			}
+			if created.Add(1) == int64(len(names)/2) && half != nil {
+				beside.Go(half)
+			}
+			return nil
+		})
+	}
+	if err := errors.Join(pushes.Wait(), beside.Wait()); err != nil {
+		w.t.Fatal(err)
+	}
+	return ids
+}
+
 // insist creates a user as a provider does: it repeats the request until it gets a response, and
-// after a conflict it searches for the user.
-func (w *world) insist(userName string) string {
-	var id string
-	eventually(w.t, "push "+userName, func(ctx context.Context) error {
+// after a conflict it searches for the user. It may run in any goroutine.
+func (w *world) insist(ctx context.Context, userName string) (id string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = poll.Until(ctx, 100*time.Millisecond, func(ctx context.Context) error {
 		a, err := w.scim(ctx, "POST", "/Users", idp.User(userName))
 		if err != nil {
 			return err
@@ -93,7 +98,10 @@ func (w *world) insist(userName string) string {
 		}
 		return fmt.Errorf("answered %d %s", a.Status, a.Detail())
 	})
-	return id
+	if err != nil {
+		return "", fmt.Errorf("push %s: %w", userName, err)
+	}
+	return id, nil
 }
 
 // everyoneOnce checks that no user is missing or duplicated, in Kubernetes and in the portal, and

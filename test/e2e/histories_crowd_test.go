@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"sync"
 
 	"lightrun.com/scim-operator/test/framework/histories"
 )
@@ -28,21 +27,11 @@ const (
 // gather pushes the crowd, once for all rounds.
 func (d *drill) gather() {
 	d.t.Helper()
-	d.crowd = make([]string, crowdSize)
-	work := make(chan int)
-	var busy sync.WaitGroup
-	for range 16 {
-		busy.Go(func() {
-			for i := range work {
-				d.crowd[i] = d.insist(d.name(fmt.Sprintf("crowd%d", i)))
-			}
-		})
+	names := make([]string, crowdSize)
+	for i := range names {
+		names[i] = d.name(fmt.Sprintf("crowd%d", i))
 	}
-	for i := range d.crowd {
-		work <- i
-	}
-	close(work)
-	busy.Wait()
+	d.crowd = d.insistAll(names, 16, nil)
 	slices.Sort(d.crowd)
 }
 

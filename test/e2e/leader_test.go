@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/test/framework/devenv"
@@ -24,34 +25,57 @@ const shortLease = "--leader-elect-lease-duration=3s"
 
 // late is a write that hangs on its way to the portal while its sender loses the lead.
 type late struct {
-	sent   chan call // the write, once it was sent
-	free   chan struct{}
-	answer chan string // the portal's final answer
+	sent    chan call   // the write, once it was sent
+	release func()      // lets the write continue; further calls do nothing
+	answer  chan string // the portal's final answer
 }
 
-// delay blocks the first write that contains text.
-func (r *relay) delay(text string) *late {
-	l := &late{sent: make(chan call, 1), free: make(chan struct{}), answer: make(chan string, 1)}
+// delay blocks the first write that contains text, until release or the end of the test.
+func (r *relay) delay(t *testing.T, text string) *late {
+	released := make(chan struct{})
+	l := &late{sent: make(chan call, 1), release: sync.OnceFunc(func() { close(released) }), answer: make(chan string, 1)}
+	t.Cleanup(l.release) // before the relay's own cleanup, which waits for this write
 	var once sync.Once
 	r.on(func(c call) {
-		hold := false
+		first := false
 		if strings.Contains(c.body, text) {
-			once.Do(func() { hold = true })
+			once.Do(func() { first = true })
 		}
-		if !hold {
+		if !first {
 			c.forward()
 			return
 		}
 		l.sent <- c
-		<-l.free
+		<-released
 		status, body := c.forward()
 		l.answer <- fmt.Sprint(status, " ", body)
 	})
 	return l
 }
 
-// loss is a way to lose the lead. Its result wakes a stopped process, which then ends by
-// itself.
+// receive returns the next value of c. If there is none within patience, it fails the test.
+func receive[T any](t *testing.T, what string, c <-chan T) (value T) {
+	t.Helper()
+	select {
+	case value = <-c:
+	case <-time.After(patience):
+		t.Fatalf("%s: not within %s", what, patience)
+	}
+	return value
+}
+
+// refused releases the write and checks that the portal refuses it because of its leader.
+func (l *late) refused(t *testing.T, reason string) {
+	t.Helper()
+	l.release()
+	answer := receive(t, "the portal's response to the late write", l.answer)
+	if !strings.HasPrefix(answer, "409 ") || !strings.Contains(answer, "STALE_LEADER") {
+		t.Errorf("%s\nthe portal's response to the late write is %s", reason, answer)
+	}
+}
+
+// loss makes the leader lose the lead. wakeUp continues a stopped process, which must then end by
+// itself; it does nothing for a killed one.
 type loss func(*testing.T, *process.Process) (wakeUp func())
 
 func killed(_ *testing.T, leader *process.Process) func() {
@@ -65,12 +89,16 @@ func frozen(t *testing.T, leader *process.Process) func() {
 	return func() { signal(t, leader, syscall.SIGCONT) }
 }
 
-// TestALeaderThatIsGoneWritesNothingMore: a leader loses the lead while its write is in flight: it
-// is killed, or stopped for so long that its lease expires. Another takes over and writes the
-// current state. The old write arrives after that and is refused; a leader that wakes up again ends
-// by itself.
-func TestALeaderThatIsGoneWritesNothingMore(t *testing.T) {
-	for name, lose := range map[string]loss{"Killed": killed, "LeaseLost": frozen} {
+// TestLateWriteAfterLostLead: a leader loses the lead while its write is in flight. Another takes
+// over and writes the current state. The old write arrives after that and is refused.
+func TestLateWriteAfterLostLead(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		lose   loss
+	}{
+		"Killed":    {"A killed leader writes nothing more.", killed},
+		"LeaseLost": {"A leader that was stopped until its lease expired ends by itself.", frozen},
+	} {
 		t.Run(name, func(t *testing.T) {
 			w := shared(t)
 			withoutManager(w)
@@ -81,44 +109,40 @@ func TestALeaderThatIsGoneWritesNothingMore(t *testing.T) {
 			account := w.becomes(ada, "arrives", active)
 			newManager(w, shortLease)
 
-			old := relay.delay("Old name")
+			old := relay.delay(t, "Old name")
 			w.displayName(id, "Old name")
-			<-old.sent
-			wakeUp := lose(t, first)
+			receive(t, "the old leader's write", old.sent)
+			wakeUp := tc.lose(t, first)
 			w.displayName(id, "New name")
 			w.becomes(ada, "is as the new leader wrote it", named("New name"))
-			close(old.free)
-			if answer := <-old.answer; !strings.HasPrefix(answer, "409 ") || !strings.Contains(answer, "STALE_LEADER") {
-				t.Errorf("the portal's response to the late write is %s", answer)
-			}
+			old.refused(t, tc.reason)
 			w.becomes(ada, "is still as the new leader wrote it", named("New name"))
 			wakeUp()
-			<-first.Done()
+			receive(t, "the end of the former leader", first.Done())
 
 			w.displayName(id, "Newest name")
 			w.becomes(ada, "is served by the new leader", named("Newest name"))
 			w.everyoneOnce([]string{ada}, []string{id})
 			if n := len(w.history(t, account.ID)); n != 3 {
-				t.Errorf("the portal's history has %d changes, must be 3: %v", n, w.history(t, account.ID))
+				t.Errorf("%s\nthe portal's history has %d changes, must be 3: %v", tc.reason, n, w.history(t, account.ID))
 			}
 		})
 	}
 }
 
-// TestALateWriteOfTheSameRevisionIsRefused: a change of a pool's object does not change the
-// revisions of its users. So the portal can't see by the revision that the former leader's
-// write is late, and if the new leader finds nothing to write, not by the account's version
-// either: it decides by the leader's number.
-func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
+// TestLateWriteOfSameRevision: the portal cannot recognize the former leader's late write by the
+// ScimUser's revision, because a change of an AgentPool does not change it. If the new leader
+// writes nothing, the account's revision is the same too. So the portal refuses the write because
+// of its leader.
+func TestLateWriteOfSameRevision(t *testing.T) {
 	for name, tc := range map[string]struct {
-		reason string
-		lose   loss
-		then   string // ada's pool in the new leader's pass; empty if there is none
-		holds  []string
-		writes int // the final number in the portal's history of ada
+		reason     string
+		lose       loss
+		joinsQuota bool // ada is added to the pool quota before the old write arrives
+		roles      []string
 	}{
-		"NothingToWrite": {"The new leader finds the account in its desired state, so it writes nothing.", frozen, "", []string{"ROLE_USER"}, 1},
-		"AnotherWrite":   {"The new leader adds ada to another pool before the old write arrives.", killed, "quota", []string{"ROLE_USER", "ROLE_IGNORE_QUOTA"}, 1}, // a membership is a change of the pool
+		"NothingToWrite": {"The new leader finds the account in its desired state, so it writes nothing.", frozen, false, []string{"ROLE_USER"}},
+		"AnotherWrite":   {"The new leader adds ada to another pool before the old write arrives.", killed, true, []string{"ROLE_USER", "ROLE_IGNORE_QUOTA"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := shared(t)
@@ -136,67 +160,43 @@ func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 			}
 			declare(quota, "ROLE_IGNORE_QUOTA", "")
 
-			old := relay.delay(account.ID) // the memberships of the pool
+			old := relay.delay(t, account.ID) // the memberships of the pool
 			declare(leads, "ROLE_MANAGER", "{userName: "+ada+"}")
-			<-old.sent
+			receive(t, "the old leader's write", old.sent)
 			wakeUp := tc.lose(t, first)
 			declare(leads, "ROLE_MANAGER", "")
-			if tc.then != "" {
+			if tc.joinsQuota {
 				declare(quota, "ROLE_IGNORE_QUOTA", "{userName: "+ada+"}")
 			}
 			kubectl(t, w, "", "wait", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s", "agentpool/"+leads) // by the new leader
-			w.becomes(ada, "is as the new leader wrote it", holding(tc.holds...))
-			close(old.free)
-			if answer := <-old.answer; !strings.HasPrefix(answer, "409 ") || !strings.Contains(answer, "STALE_LEADER") {
-				t.Errorf("%s\nthe portal's response to the late write is %s", tc.reason, answer)
-			}
+			w.becomes(ada, "is as the new leader wrote it", holding(tc.roles...))
+			old.refused(t, tc.reason)
 			wakeUp()
-			<-first.Done()
-			w.becomes(ada, "is still as the new leader wrote it", holding(tc.holds...))
+			receive(t, "the end of the former leader", first.Done())
+			w.becomes(ada, "is still as the new leader wrote it", holding(tc.roles...))
 			w.everyoneOnce([]string{ada}, []string{id})
-			if h := w.history(t, account.ID); len(h) != tc.writes {
-				t.Errorf("%s\nthe portal's history has %d changes, must be %d: %v", tc.reason, len(h), tc.writes, h)
+			if h := w.history(t, account.ID); len(h) != 1 { // a membership is a change of the pool
+				t.Errorf("%s\nthe portal's history has %d changes, must be the arrival alone: %v", tc.reason, len(h), h)
 			}
 		})
 	}
 }
 
-// TestTheAPIServerRestartsWhilePushesGoOn: etcd and the API server are killed and restarted on the
-// same data. The provider repeats unanswered requests; a manager that lost its lease ends and is
-// restarted, as by a kubelet. In the end each user exists once. An API server that has just
+// TestAPIServerRestart: users are pushed while etcd and the API server are killed and restarted on
+// the same data. The provider repeats unanswered requests; a manager that lost its lease ends and
+// is restarted, as by a kubelet. In the end each user exists once. An API server that has just
 // started refuses all clients until it has read its Roles, so this test has its own environment,
 // whose logs are not searched for refusals.
-func TestTheAPIServerRestartsWhilePushesGoOn(t *testing.T) {
+func TestAPIServerRestart(t *testing.T) {
 	w := newWorld(t, start(t, options(t, filepath.Join(t.TempDir(), "run"))))
 	withoutManager(w)
 	newRelay(w)
 	newImmortal(w, shortLease)
-	const people = 60
-	names, ids := make([]string, people), make([]string, people)
-	work, half := make(chan int), make(chan struct{})
-	var pushed sync.WaitGroup
-	for range 4 {
-		pushed.Go(func() {
-			for i := range work {
-				ids[i] = w.insist(names[i])
-			}
-		})
-	}
-	pushed.Go(func() {
-		<-half
-		if err := w.restartControlPlane(); err != nil {
-			t.Error(err)
-		}
-	})
+	names := make([]string, 60)
 	for i := range names {
 		names[i] = w.name(fmt.Sprintf("p%02d", i))
-		if i == people/2 {
-			close(half)
-		}
-		work <- i
 	}
-	close(work)
-	pushed.Wait()
+	ids := w.insistAll(names, 4, w.restartControlPlane)
 	w.everyoneOnce(names, ids)
 	for _, name := range names {
 		users, err := w.accounts(t.Context(), name)

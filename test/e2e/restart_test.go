@@ -18,34 +18,27 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// TestRestartKeepsEverything: after a stop and a start on the same folder, everything is as before,
-// also what a developer changed. While it runs, no other instance can use its folder or its ports.
+// TestRestartKeepsEverything: an environment that is stopped and started on the same folder has the
+// same data, including a developer's changes. While an environment runs, no other can use its
+// folder or ports.
 func TestRestartKeepsEverything(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	o := options(t, dir)
-	env, err := devenv.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := errors.Join(env.Stop(), checkSecrets(env)); err != nil {
-			t.Error(err)
-		}
-	}()
+	env := start(t, o)
 	w := newWorld(t, env)
 	ada, eve := w.name("ada"), w.name("eve")
 	w.arrive(ada)
 	eveID := w.arrive(eve)
 	before := w.becomes(ada, "arrives", active)
 	w.becomes(eve, "arrives", active)
-	private(t, dir)
+	checkPrivateFiles(t, dir)
 
-	if _, err := devenv.Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), "another instance") {
+	if err := refusedStart(t, o); !strings.Contains(err.Error(), "another instance") {
 		t.Errorf("a second instance on the folder: %v", err)
 	}
 	second := o
 	second.Dir = filepath.Join(t.TempDir(), "other")
-	if _, err := devenv.Start(t.Context(), second); err == nil || !strings.Contains(err.Error(), "is taken by another program: choose another with --port-portal or PORT_PORTAL") {
+	if err := refusedStart(t, second); !strings.Contains(err.Error(), "is taken by another program: choose another with --port-portal or PORT_PORTAL") {
 		t.Errorf("a second instance on the ports: %v", err)
 	}
 
@@ -68,9 +61,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Error("the file env still exists after the stop")
 	}
 	begun := time.Now()
-	if env, err = devenv.Start(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
+	env = start(t, o)
 	t.Logf("a warm start took %s", time.Since(begun).Round(time.Millisecond))
 	if len(env.Notes) > 0 {
 		t.Errorf("notes after a plain restart: %v", env.Notes)
@@ -84,18 +75,28 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Errorf("read back %v", a.Body)
 	}
 	if err := env.Client.Get(t.Context(), key, &idconf); err != nil || idconf.Spec.OnDelete != v1alpha1.UserOrphan {
-		t.Errorf("the person's change of onDelete is gone: %v %v", idconf.Spec.OnDelete, err)
+		t.Errorf("the developer's change of onDelete is gone: %v %v", idconf.Spec.OnDelete, err)
 	}
 	got, err := env.API.GetIdentityConfigurationWithResponse(t.Context())
 	if err != nil || got.JSON200 == nil || !got.JSON200.LoginMethods.SCIM.ProvisionExistingUsers {
-		t.Errorf("the person's change on the page Login methods is gone: %v %s", err, got.Body)
+		t.Errorf("the developer's change on the page Login methods is gone: %v %s", err, got.Body)
 	}
 	again.arrive(again.name("late"))
 	again.becomes(again.name("late"), "is pushed after the restart", active)
 }
 
-// private checks that only the owner can read files with secrets.
-func private(t *testing.T, dir string) {
+// refusedStart returns the error of a start that must fail.
+func refusedStart(t *testing.T, o devenv.Options) error {
+	t.Helper()
+	env, err := devenv.Start(t.Context(), o)
+	if err == nil {
+		t.Fatal(errors.Join(errors.New("the start must fail"), env.Stop()))
+	}
+	return err
+}
+
+// checkPrivateFiles checks that only the owner can read files with secrets.
+func checkPrivateFiles(t *testing.T, dir string) {
 	t.Helper()
 	for _, name := range []string{"env", "kubeconfig", "credentials/portal-key-manage", "kubernetes/tokens.csv", "kubernetes/manager.kubeconfig", "kubernetes/serving.key"} {
 		info, err := os.Stat(filepath.Join(dir, name))
@@ -107,19 +108,16 @@ func private(t *testing.T, dir string) {
 	}
 }
 
-// TestDeadChildIsNamed: a program that ends by itself ends the environment, with its name and the
-// end of its log.
-func TestDeadChildIsNamed(t *testing.T) {
+// TestStartNamesTheProgramThatEnded: if a program ends by itself, Start fails with its name, its
+// exit status, its log file and the end of its log.
+func TestStartNamesTheProgramThatEnded(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	o := options(t, dir)
 	if err := os.MkdirAll(filepath.Join(dir, "portal", "portal.db"), 0o700); err != nil { // a folder where the database goes
 		t.Fatal(err)
 	}
-	_, err := devenv.Start(t.Context(), o)
-	if err == nil {
-		t.Fatal("it must not start on a broken database")
-	}
-	for _, want := range []string{"portal ended unexpectedly", "portal.log", "exit status 1"} {
+	err := refusedStart(t, o)
+	for _, want := range []string{"portal ended unexpectedly", "portal.log", "exit status 1", "the portal's database"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not say %q", err, want)
 		}
