@@ -8,18 +8,26 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// Class is what a reason means for a user who waits for the object.
+// Class says who must act before a condition with this reason becomes True: no one, the operator,
+// or an administrator.
 type Class int
 
 const (
-	Good        Class = iota // nothing to do
-	Progressing              // resolves by itself: Reconciling=True
-	Waiting                  // a person decides: Ready=False, neither Reconciling nor Stalled
-	Invalid                  // a person must change something: Stalled=True
+	// Good: nothing to do.
+	Good Class = iota
+	// Progressing resolves by itself: Reconciling=True. It includes an object that is often created
+	// a moment later, such as the Secret of CredentialsNotFound, so that an installation does not
+	// count as failed meanwhile.
+	Progressing
+	// Waiting: a person decides. Ready is False or Unknown; neither Reconciling nor Stalled is set.
+	// It is also the class of reasons that occur only in warnings, which do not change Ready.
+	Waiting
+	// Invalid: a person must change something: Stalled=True.
+	Invalid
 )
 
 // Classes maps every reason to its class. docs/reference/conditions.md lists the remedies. A test
-// compares that list with this one.
+// checks that it has exactly one row for each reason, with this class.
 func Classes() map[string]Class {
 	return map[string]Class{
 		v1alpha1.ReasonReady:         Good,
@@ -95,8 +103,8 @@ func Classes() map[string]Class {
 	}
 }
 
-// classOf classifies Ready. A reason without a class counts as Progressing: the object is not in
-// its desired state, and no person is asked to act. The test over Classes prevents this.
+// classOf returns the class of Ready's reason. TestEveryReasonHasAClassAndARemedy ensures that
+// every constant has one; any other reason counts as Progressing.
 func classOf(ready Leaf) Class {
 	if ready.Status == metav1.ConditionTrue {
 		return Good

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,7 +49,18 @@ func TestEveryReasonHasAClassAndARemedy(t *testing.T) {
 		t.Fatal(err)
 	}
 	words := map[Class]string{Good: "good", Progressing: "Reconciling", Waiting: "waiting", Invalid: "Stalled"}
-	for name, reason := range reasons(t) {
+	all := reasons(t)
+	rows := map[string]int{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| (?:good|Reconciling|waiting|Stalled) \\|").FindAllStringSubmatch(string(page), -1) {
+		rows[row[1]]++
+	}
+	if len(rows) != len(all) {
+		t.Errorf("docs/reference/conditions.md has rows for %d reasons, there are %d", len(rows), len(all))
+	}
+	for name, reason := range all {
+		if rows[reason] != 1 {
+			t.Errorf("docs/reference/conditions.md has %d rows for %s", rows[reason], reason)
+		}
 		class, ok := Classes()[reason]
 		if !ok {
 			t.Errorf("%s has no class", name)
