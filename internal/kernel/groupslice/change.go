@@ -234,12 +234,12 @@ func (s *Store) batch(q *queue, parts []*part) {
 }
 
 // store stores the parts and answers each. It returns what is known of the slice then.
-func (s *Store) store(ctx context.Context, q *queue, parts []*part) (after known) {
-	fail := func(err error) known {
+func (s *Store) store(ctx context.Context, q *queue, parts []*part) (after cachedSlice) {
+	fail := func(err error) cachedSlice {
 		for _, p := range parts {
 			p.finish(err)
 		}
-		return known{}
+		return cachedSlice{}
 	}
 	for attempt := 0; ; attempt++ {
 		if err := ctx.Err(); err != nil {
@@ -250,7 +250,7 @@ func (s *Store) store(ctx context.Context, q *queue, parts []*part) (after known
 			return fail(err)
 		}
 		if parts = s.divert(ctx, q.group, k, parts); len(parts) == 0 {
-			return known{}
+			return cachedSlice{}
 		}
 		changes := merged(parts)
 		after, err := s.try(ctx, q.group, k, changes, attempt)
@@ -277,20 +277,20 @@ func (s *Store) store(ctx context.Context, q *queue, parts []*part) (after known
 }
 
 // known returns the cached slice. If it is not cached, known reads it live.
-func (s *Store) known(ctx context.Context, group string, prefix uint16) (known, error) {
+func (s *Store) known(ctx context.Context, group string, prefix uint16) (cachedSlice, error) {
 	if k, ok := s.layout.at(group, prefix); ok {
 		return k, nil
 	}
 	o, err := s.find(ctx, group, prefix)
 	if err != nil {
-		return known{}, err
+		return cachedSlice{}, err
 	}
 	return s.learn(group, o), nil
 }
 
 // divert moves the changes that the slice k does not cover to other queues, and returns the other
 // changes.
-func (s *Store) divert(ctx context.Context, group string, k known, parts []*part) []*part {
+func (s *Store) divert(ctx context.Context, group string, k cachedSlice, parts []*part) []*part {
 	var stay, move []*part
 	for _, p := range parts {
 		var here, there []Change
@@ -345,7 +345,7 @@ func added(changes map[string]bool) int {
 }
 
 // try makes one write of the changes.
-func (s *Store) try(ctx context.Context, group string, k known, changes map[string]bool, attempt int) (known, error) {
+func (s *Store) try(ctx context.Context, group string, k cachedSlice, changes map[string]bool, attempt int) (cachedSlice, error) {
 	// To rewrite the slice is cheaper than a patch with many changes, which would be followed by a
 	// rewrite. It can conflict with other writers, unlike the patch, so it is tried once.
 	if s.limits.exceeded(k, changes) || len(changes) >= s.limits.many && attempt == 0 {
@@ -353,11 +353,11 @@ func (s *Store) try(ctx context.Context, group string, k known, changes map[stri
 	}
 	body, err := s.mergePatch(ctx, k, changes)
 	if err != nil {
-		return known{}, err
+		return cachedSlice{}, err
 	}
 	o := &v1alpha1.ScimGroupSlice{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: Name(group, k.prefix)}}
 	if err := s.patch(ctx, "merge", o, client.RawPatch(types.MergePatchType, body)); err != nil {
-		return known{}, err
+		return cachedSlice{}, err
 	}
 	return s.learn(group, o), nil
 }
@@ -366,7 +366,7 @@ func (s *Store) try(ctx context.Context, group string, k known, changes map[stri
 // changes of different users do not conflict. It has the epoch that this writer knows, so that the
 // API server refuses it if the slice no longer covers these users. It has the uid, so that it never
 // applies to a restored slice.
-func (s *Store) mergePatch(ctx context.Context, k known, changes map[string]bool) ([]byte, error) {
+func (s *Store) mergePatch(ctx context.Context, k cachedSlice, changes map[string]bool) ([]byte, error) {
 	type spec struct {
 		Epoch    int64           `json:"epoch"`
 		Revision int64           `json:"revision"`
@@ -396,7 +396,7 @@ const (
 
 // judge returns the verdict for the error of a write. It returns failed for a write that may have
 // been stored, because a repetition could overwrite a later change by another client.
-func (s *Store) judge(ctx context.Context, group string, k known, changes map[string]bool, err error) verdict {
+func (s *Store) judge(ctx context.Context, group string, k cachedSlice, changes map[string]bool, err error) verdict {
 	var many *tooManyError
 	code := status(err)
 	switch {

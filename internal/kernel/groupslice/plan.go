@@ -11,18 +11,20 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// limits contains the largest numbers of users and changes that a slice may have. Tests have
-// smaller limits than v1alpha1's.
+// limits are the thresholds at which a slice is split or rewritten. Tests use smaller ones than
+// v1alpha1's.
 type limits struct {
 	target int // users; above, the slice is split after the write
 	most   int // users or changes; above, it is rewritten and split before the write
-	// many changes at once rewrite the slice, and bulk users may be in it then: a large group is
-	// pushed in several requests, each of which writes every slice. The next small write splits.
-	many, bulk int
-	pending    int // changes; above, they are moved into members after the write
+	many   int // a write of at least so many changes rewrites the slice
+	// bulk replaces target in such a write. A large group is pushed in several requests that each
+	// write every slice; the next small write splits.
+	bulk    int
+	pending int // changes; above, they are moved into members after the write
 }
 
-// after returns the limits for the result of a write of so many changes.
+// after returns the limits that apply after a write of this number of changes: from many on, bulk
+// replaces target.
 func (m limits) after(changes int) limits {
 	if changes >= m.many {
 		m.target = m.bulk
@@ -30,8 +32,9 @@ func (m limits) after(changes int) limits {
 	return m
 }
 
-// exceeded reports whether so many more changes do not fit into a slice.
-func (m limits) exceeded(k known, changes map[string]bool) bool {
+// exceeded reports whether the slice k could have more than most users or changes after these
+// changes. It counts each added user as new.
+func (m limits) exceeded(k cachedSlice, changes map[string]bool) bool {
 	return k.size+added(changes) > m.most || k.pending+len(changes) > m.most
 }
 
@@ -50,7 +53,7 @@ type tooManyError struct {
 }
 
 func (e *tooManyError) Error() string {
-	return fmt.Sprintf("%d members have ids that begin with %04x; a group takes %d of these", e.count, e.prefix, e.most)
+	return fmt.Sprintf("%d members have ids that begin with %04x; a group can have at most %d such members", e.count, e.prefix, e.most)
 }
 
 // partition divides the users of the slice (prefix, bits) into leaves, sorted by prefix, so that no
@@ -96,8 +99,8 @@ func (m limits) halve(out []leaf, l leaf) []leaf {
 	return m.halve(m.halve(out, leaf{l.prefix, bits, l.users[:i]}), leaf{upper, bits, l.users[i:]})
 }
 
-// next returns the prefix of the slice to read next for a place, if the slice with this prefix does
-// not cover the place: it has one more set bit of the place.
+// next returns the prefix to read after prefix in the search for place's slice: prefix plus the
+// highest bit that is set in place and not in prefix.
 func next(prefix, place uint16) uint16 {
 	rest := place &^ prefix
 	bit := uint16(1 << (v1alpha1.SliceMaxBits - 1))

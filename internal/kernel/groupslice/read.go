@@ -143,7 +143,7 @@ func (s *Store) group(ctx context.Context, group string) (*v1alpha1.ScimGroup, e
 	return g, nil
 }
 
-func (s *Store) learn(group string, o *v1alpha1.ScimGroupSlice) known {
+func (s *Store) learn(group string, o *v1alpha1.ScimGroupSlice) cachedSlice {
 	return s.layout.learn(group, o, s.options.Clock())
 }
 

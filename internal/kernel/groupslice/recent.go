@@ -11,17 +11,17 @@ import (
 // recentMax bounds how many slices are kept, at 40 KiB each at most.
 const recentMax = 256
 
-// recent keeps slices that this process has just rewritten, because a large group is pushed in
-// several requests that each rewrite all of its slices. A kept slice may be outdated: its next
-// write is at its resourceVersion, so it fails then, as if another writer had come between read
-// and write.
+// recent keeps the slices that this process has just rewritten, so that the next rewrite needs no
+// GET: a large group is pushed in several requests that each rewrite all of its slices. A kept
+// slice may be outdated. The rewrite is sent with its resourceVersion, so the API server answers
+// with a conflict, as if another writer had come between read and write.
 type recent struct {
 	mu     sync.Mutex
 	slices map[string]*v1alpha1.ScimGroupSlice // by name
 }
 
-// keep keeps a slice, which the caller no longer changes. If there are too many, others are
-// dropped.
+// keep keeps a slice. The caller must not change it afterwards. If there are more than recentMax,
+// any of them is dropped.
 func (r *recent) keep(o *v1alpha1.ScimGroupSlice) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

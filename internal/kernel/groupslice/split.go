@@ -42,20 +42,20 @@ type goal struct {
 // rewrite makes changes in the slice k together with the splits that they need, and returns what is
 // known of the slice then. All of it takes effect with its last write, which narrows the slice at
 // its resourceVersion: until then the new slices are leftovers that readers ignore.
-func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, attempt int) (known, error) {
+func (s *Store) rewrite(ctx context.Context, group string, k cachedSlice, g goal, attempt int) (cachedSlice, error) {
 	w, exist, err := s.survey(ctx, group, k, attempt)
 	if err != nil {
-		return known{}, err
+		return cachedSlice{}, err
 	}
 	now := s.learn(group, w)
 	for user := range g.changes {
 		if !covers(now.prefix, w.Spec.Bits, Place(user)) {
-			return known{}, errOvertaken
+			return cachedSlice{}, errOvertaken
 		}
 	}
 	leaves, err := g.limits.partition(now.prefix, w.Spec.Bits, applied(&w.Spec, g.changes))
 	if err != nil {
-		return known{}, err
+		return cachedSlice{}, err
 	}
 	if len(leaves) == 1 && len(g.changes) == 0 && now.pending <= g.limits.pending {
 		return now, nil
@@ -63,7 +63,7 @@ func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, atte
 	if anyExists(leaves[1:], exist) {
 		w.Spec.Epoch++
 		if err := overtaken(s.update(ctx, w)); err != nil {
-			return known{}, err
+			return cachedSlice{}, err
 		}
 	}
 	revision := w.Spec.Revision
@@ -78,7 +78,7 @@ func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, atte
 		return overtaken(err)
 	})
 	if err != nil {
-		return known{}, err
+		return cachedSlice{}, err
 	}
 	return s.narrow(ctx, group, w, leaves, written, g, revision)
 }
@@ -86,7 +86,7 @@ func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, atte
 // survey reads what a rewrite needs: the slice itself, and the existing slices by prefix. The first
 // attempt assumes that no other exists; if one does, creating it fails. It uses the slice that this
 // process has just written, if there is one.
-func (s *Store) survey(ctx context.Context, group string, k known, attempt int) (*v1alpha1.ScimGroupSlice, map[uint16]*v1alpha1.ScimGroupSlice, error) {
+func (s *Store) survey(ctx context.Context, group string, k cachedSlice, attempt int) (*v1alpha1.ScimGroupSlice, map[uint16]*v1alpha1.ScimGroupSlice, error) {
 	exist := map[uint16]*v1alpha1.ScimGroupSlice{}
 	if attempt == 0 {
 		w := s.recent.take(Name(group, k.prefix))
@@ -119,7 +119,7 @@ func (s *Store) survey(ctx context.Context, group string, k known, attempt int) 
 func (s *Store) narrow(
 	ctx context.Context, group string, w *v1alpha1.ScimGroupSlice,
 	leaves []leaf, written []*v1alpha1.ScimGroupSlice, g goal, revision int64,
-) (known, error) {
+) (cachedSlice, error) {
 	for {
 		before := w.DeepCopy()
 		if leaves[0].bits != w.Spec.Bits {
@@ -140,16 +140,16 @@ func (s *Store) narrow(
 			return after, nil
 		}
 		if status(err) != http.StatusConflict {
-			return known{}, overtaken(err)
+			return cachedSlice{}, overtaken(err)
 		}
 		if w, err = s.get(ctx, group, leaves[0].prefix); err != nil {
-			return known{}, err
+			return cachedSlice{}, err
 		}
 		if w.UID != before.UID || w.Spec.Epoch != before.Spec.Epoch || w.Spec.Round != before.Spec.Round {
-			return known{}, errOvertaken
+			return cachedSlice{}, errOvertaken
 		}
 		if leaves, err = s.carryOver(ctx, w, leaves, written, g); err != nil {
-			return known{}, err
+			return cachedSlice{}, err
 		}
 		if len(g.changes) > 0 {
 			revision = s.options.Revision(w.Spec.Revision)

@@ -41,8 +41,8 @@ const (
 	// splits the slice only above v1alpha1.SliceMax.
 	sliceMany = 16
 	// slicePending is the largest number of entries of spec.changes after which a slice stays as it
-	// is. With more, the next write moves them into spec.members: an entry of a map costs the API
-	// server more than a line of the text, at every write of the slice.
+	// is. With more, the store moves them into spec.members right after the write: an entry of a
+	// map costs the API server more than a line of the text, at every write of the slice.
 	slicePending = 32
 )
 
