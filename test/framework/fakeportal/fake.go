@@ -23,7 +23,7 @@ type Call struct {
 	Write  bool   // whether it can change something
 }
 
-// Portal is a portal.Client. Its methods are safe for concurrent use.
+// Portal is a portalapi.Client. Its methods are safe for concurrent use.
 type Portal struct {
 	// Store is the service behind the fake, for changes that people make in the portal. Use Manager
 	// as their actor.

@@ -39,7 +39,8 @@ type OpenError struct {
 // Error implements error: it has the failure that opened the breaker.
 func (e *OpenError) Error() string { return fmt.Sprintf("portal not called after %v", e.Cause) }
 
-// Client is a portal.Client that fails fast while the portal fails. It is safe for concurrent use.
+// Client is a portalapi.Client that fails fast while the portal fails. It is safe for concurrent
+// use.
 type Client struct {
 	portalapi.Client
 
@@ -58,8 +59,8 @@ func New(c portalapi.Client) *Client {
 	return b
 }
 
-// bypasses reports whether calls of the method are always sent: calls that read, and calls for the
-// identity configuration.
+// bypasses reports whether calls of the method are always sent: calls that read, except Removals,
+// which passes over pools make, and calls for the identity configuration.
 func bypasses(method string) bool {
 	switch method {
 	case "Accounts", "Released", "Pools", "Roles", "Position", "Changes", "Configuration", "PutLoginMethods", "Bind", "Unbind", "SCIMKeys", "AuditHead":

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rest is a portalapi.Client for the portal's REST API. It sends each call once: the caller
-// decides when to retry, and the error contains what the caller needs for that. A refusal is a
-// *portalapi.Error with the portal's code and its Retry-After, if any. A response that does not
+// Package rest is a portalapi.Client for the portal's REST API. It does not retry a request: the
+// caller decides when to retry, and the error contains what the caller needs for that. A refusal is
+// a *portalapi.Error with the portal's code and its Retry-After, if any. A response that does not
 // parse as the portal's (answer.go) is a *portalapi.InvalidResponseError. All other errors are
-// transport errors. After an error of the last two kinds the portal may or may not have carried out
-// the call, which is why every call may be repeated.
+// transport errors, or errors of Options.Key, after which no request was sent. After a response
+// that does not parse and after a transport error the portal may or may not have carried out the
+// call, which is why every call may be repeated.
 package rest
 
 import (
@@ -24,14 +25,14 @@ import (
 )
 
 const (
-	// DefaultTimeout limits one call, not counting a deliberate wait.
+	// DefaultTimeout limits one call. The wait of a long poll (Changes) is added to it.
 	DefaultTimeout = 15 * time.Second
 	// maxAnswer is the maximum length of a response in bytes; a page of 1000 users in many pools is
 	// well below it.
 	maxAnswer = 64 << 20
 	// longestPause is the maximum pause, also if the portal's Retry-After is longer.
 	longestPause = 5 * time.Minute
-	// pageSize is the number of changes per request.
+	// pageSize is the maximum number of changes in one response.
 	pageSize = 1000
 )
 
@@ -42,14 +43,16 @@ type Options struct {
 	HTTP    *http.Client                          // nil: http.DefaultTransport without a cookie jar; redirects are never followed
 	Timeout time.Duration                         // per call; 0: DefaultTimeout
 	// RequestID returns the request id to send, which connects the portal's audit log and log with
-	// the operator's. If RequestID is nil or returns "", the portal generates an id.
+	// the operator's. If RequestID is nil or returns "", the portal uses the trace id of the
+	// request or generates an id.
 	RequestID func(context.Context) string
-	// Leader identifies this process among the processes of the operator. The portal accepts writes
-	// only from the process that called Bind last. It is "" for a client that only reads.
+	// Leader identifies this process among the processes of the operator. After a process called
+	// Bind, the portal refuses writes of accounts, pools and the migration plan by any other
+	// process (STALE_LEADER). It is "" for a client that only reads.
 	Leader string
 }
 
-// Client is a portal.Client. Its methods are safe for concurrent use.
+// Client is a portalapi.Client. Its methods are safe for concurrent use.
 type Client struct {
 	api     *portalv1.Client
 	timeout time.Duration
@@ -79,11 +82,14 @@ func New(o Options) (*Client, error) {
 		o.Timeout = DefaultTimeout
 	}
 	server := strings.TrimSuffix(base.String(), "/") + "/api/v1/"
-	api, err := portalv1.NewClient(server, portalv1.WithHTTPClient(&client), portalv1.WithRequestEditorFn(o.sign))
-	return &Client{api: api, timeout: o.Timeout}, err
+	api, err := portalv1.NewClient(server, portalv1.WithHTTPClient(&client), portalv1.WithRequestEditorFn(o.setHeaders))
+	if err != nil {
+		return nil, fmt.Errorf("create the portal's client: %w", err)
+	}
+	return &Client{api: api, timeout: o.Timeout}, nil
 }
 
-func (o Options) sign(ctx context.Context, r *http.Request) error {
+func (o Options) setHeaders(ctx context.Context, r *http.Request) error {
 	key, err := o.Key(ctx)
 	if err != nil {
 		return fmt.Errorf("get the portal's API key: %w", err)
@@ -107,8 +113,8 @@ func (o Options) sign(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// call sends one request within the client's timeout, and decodes its response into out. out is nil
-// if the contract has 204, without a body.
+// call sends one request, limited to the client's timeout plus extra, and decodes the response into
+// out. out is nil if the contract's response is 204.
 func (c *Client) call(ctx context.Context, what string, extra time.Duration, out any, send func(context.Context) (*http.Response, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+extra)
 	defer cancel()
@@ -132,12 +138,16 @@ func (c *Client) call(ctx context.Context, what string, extra time.Duration, out
 // that the clocks need not agree.
 func retryAfter(h http.Header) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+	seconds, err := strconv.ParseUint(value, 10, 31)
+	if errors.Is(err, strconv.ErrRange) {
+		return longestPause
+	}
+	if err == nil {
 		return min(time.Duration(seconds)*time.Second, longestPause)
 	}
 	at, err := http.ParseTime(value)
-	sent, none := http.ParseTime(h.Get("Date"))
-	if err != nil || none != nil {
+	sent, sentErr := http.ParseTime(h.Get("Date"))
+	if err != nil || sentErr != nil {
 		return 0
 	}
 	return min(max(at.Sub(sent), 0), longestPause)

@@ -75,7 +75,7 @@ func TestRefusals(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	sent := time.Date(1999, 11, 24, 12, 0, 0, 0, time.UTC) // by the portal's clock, which differs from ours
 	for value, want := range map[string]time.Duration{
-		"": 0, "5": 5 * time.Second, "-1": 0, "soon": 0, "86400": longestPause, "99999999999999999999": 0,
+		"": 0, "5": 5 * time.Second, "-1": 0, "soon": 0, "86400": longestPause, "99999999999999999999": longestPause,
 		sent.Add(time.Minute).Format(http.TimeFormat):    time.Minute,
 		sent.Add(-time.Minute).Format(http.TimeFormat):   0,
 		sent.Add(24 * time.Hour).Format(http.TimeFormat): longestPause,
