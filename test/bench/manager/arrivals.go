@@ -30,7 +30,7 @@ func (a arrived) ratio() float64 { return a.ready.Seconds() / a.pushes.Seconds()
 // arrive creates users with atOnce requests at a time, and waits until all of them are Ready.
 func (s *suite) arrive(ctx context.Context) (a arrived, err error) {
 	a.count = s.arrivals
-	fmt.Printf("%d people arrive, %d pushes at a time\n", a.count, atOnce)
+	fmt.Printf("%d users arrive, %d pushes at a time\n", a.count, atOnce)
 	prefix := s.prefix()
 	seen, err := s.observe(ctx, func(u *v1alpha1.ScimUser) bool { return strings.HasPrefix(u.Spec.UserName, prefix) && settled(u) })
 	if err != nil {
@@ -52,7 +52,7 @@ func (s *suite) arrive(ctx context.Context) (a arrived, err error) {
 	if err := seen.wait(ctx, a.count); err != nil {
 		return a, err
 	}
-	s.people += a.count
+	s.users += a.count
 	a.ready = seen.last().Sub(begun)
 	after, err := s.cost(ctx)
 	if err != nil {

@@ -34,30 +34,31 @@ const (
 	paymentsGroup = "Payments" // the name of the group at the provider
 )
 
-// maxMembers is the maximum number of members in one request, because of server.MaxGroupBody.
+// maxMembers is the largest group that is pushed in one request. It is below the server's limits,
+// 16 MiB and 600,000 JSON values (two for each member).
 const maxMembers = 200_000
 
 // suite is the running company that is measured.
 type suite struct {
 	options
-	dir        string
 	env        *devenv.Environment
 	etcd       seed.Etcd
 	template   seed.Template
-	first      *v1alpha1.ScimUser // the template itself
+	first      *v1alpha1.ScimUser // the user that template was read from, as last read
 	paymentsID string             // the SCIM id of the group that fills payments
 	apiserver  *http.Client
 	http       *http.Client
 	provider   *idp.Provider
 	debug      string // the manager's /debug/pprof
-	people     int    // number of users
+	users      int    // number of users
 	seeded     int    // number of users that are copies of the template
 	lastPrefix int
 }
 
-// setUp starts the whole environment with two pools, and creates one user who is in both.
+// setUp starts the whole environment and creates two pools, and one user who is in both and in the
+// default pool.
 func setUp(ctx context.Context, o options, dir string) (*suite, error) {
-	s := &suite{options: o, dir: dir, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	s := &suite{options: o, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	programs := filepath.Join(dir, "bin")
 	if err := os.MkdirAll(programs, 0o700); err != nil {
 		return nil, err
@@ -83,7 +84,7 @@ func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 		return nil, err
 	}
 	s.provider = &idp.Provider{URL: s.env.Values.SCIMURL, Token: s.env.Values.SCIMToken, HTTP: s.http}
-	if err := s.found(ctx); err != nil {
+	if err := s.createFirstUser(ctx); err != nil {
 		return nil, errors.Join(err, s.env.Stop())
 	}
 	return s, nil
@@ -98,8 +99,9 @@ func freeAddress(ctx context.Context) (string, error) {
 	return socket.Addr().String(), socket.Close()
 }
 
-// found creates the pools and the first user; all other seeded users are copies of that user.
-func (s *suite) found(ctx context.Context) error {
+// createFirstUser creates the pools and the first user; all other seeded users are copies of that
+// user.
+func (s *suite) createFirstUser(ctx context.Context) error {
 	s.etcd = seed.NewEtcd(s.env.Ports.Etcd)
 	var err error
 	if s.apiserver, err = administrator(s.env.Kube); err != nil {
@@ -117,11 +119,7 @@ func (s *suite) found(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	seen, err := s.observe(ctx, func(u *v1alpha1.ScimUser) bool {
-		if !settled(u) || len(u.Status.Pools) != 3 {
-			return false
-		}
-		s.first = u
-		return true
+		return settled(u) && len(u.Status.Pools) == 3 // payments, engineers and the default pool
 	})
 	if err != nil {
 		return err
@@ -137,13 +135,14 @@ func (s *suite) found(ctx context.Context) error {
 	if err := seen.wait(ctx, 1); err != nil {
 		return fmt.Errorf("wait until the first user is Ready in three pools: %w", err)
 	}
-	s.people = 1
-	return nil
+	s.users = 1
+	s.first = &v1alpha1.ScimUser{}
+	return s.env.Client.Get(ctx, client.ObjectKey{Namespace: devenv.Namespace, Name: id}, s.first)
 }
 
-// pattern makes the first user's current state the template of further copies, which then have a
-// role that a pool was granted meanwhile.
-func (s *suite) pattern(ctx context.Context) error {
+// refreshTemplate reads the first user again and uses it as the template of later copies. grantRole
+// may have changed its roles since the last call.
+func (s *suite) refreshTemplate(ctx context.Context) error {
 	var now v1alpha1.ScimUser
 	if err := s.env.Client.Get(ctx, client.ObjectKeyFromObject(s.first), &now); err != nil {
 		return err
@@ -157,7 +156,8 @@ func (s *suite) pattern(ctx context.Context) error {
 	return err
 }
 
-// settled reports whether the portal has the current generation of the user, including the roles.
+// settled reports whether the user is Ready at its current generation. It does not notice a later
+// change of a pool's roles.
 func settled(u *v1alpha1.ScimUser) bool {
 	return u.Status.ObservedGeneration == u.Generation && conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady)
 }
@@ -184,7 +184,7 @@ func (s *suite) join(ctx context.Context, group string, members []string) error 
 	return nil
 }
 
-// prefix returns the first part of the user names of one scenario's new users.
+// prefix returns a new prefix for the names of one scenario's users and groups.
 func (s *suite) prefix() string {
 	s.lastPrefix++
 	return fmt.Sprintf("new%d-", s.lastPrefix)

@@ -26,33 +26,33 @@ func (s *suite) grow(ctx context.Context, n int) error {
 	if err := errors.Join(s.env.Halt(devenv.Manager), s.env.Halt(devenv.Portal)); err != nil {
 		return err
 	}
-	if err := s.pattern(ctx); err != nil {
+	if err := s.refreshTemplate(ctx); err != nil {
 		return err
 	}
-	people := make([]seed.Person, max(0, n-s.people))
-	for i := range people {
-		people[i] = seed.Nth(s.seeded + i)
+	users := make([]seed.Person, max(0, n-s.users))
+	for i := range users {
+		users[i] = seed.Nth(s.seeded + i)
 	}
-	fmt.Printf("Seeding %d users, for %d in all\n", len(people), n)
-	if err := s.openAccounts(ctx, people); err != nil {
+	fmt.Printf("Seeding %d users, for %d in all\n", len(users), n)
+	if err := s.openAccounts(ctx, users); err != nil {
 		return fmt.Errorf("write accounts: %w", err)
 	}
-	if err := s.etcd.Put(ctx, s.template, people); err != nil {
+	if err := s.etcd.Put(ctx, s.template, users); err != nil {
 		return fmt.Errorf("seed etcd: %w", err)
 	}
-	s.people += len(people)
-	s.seeded += len(people)
+	s.users += len(users)
+	s.seeded += len(users)
 	if err := s.env.Restart(ctx, devenv.Portal); err != nil {
 		return err
 	}
-	if len(people) == 0 {
+	if len(users) == 0 {
 		return nil
 	}
-	if err := seed.Visible(ctx, s.env.Client, people[len(people)-1].ID); err != nil {
+	if err := seed.Visible(ctx, s.env.Client, users[len(users)-1].ID); err != nil {
 		return err
 	}
-	members := make([]string, len(people))
-	for i, p := range people {
+	members := make([]string, len(users))
+	for i, p := range users {
 		members[i] = p.ID
 	}
 	if err := s.join(ctx, s.paymentsID, members); err != nil {
@@ -62,8 +62,8 @@ func (s *suite) grow(ctx context.Context, n int) error {
 }
 
 // openAccounts writes an account for each user with the portal's store, and stores its id in
-// people. The portal must be stopped.
-func (s *suite) openAccounts(ctx context.Context, people []seed.Person) (err error) {
+// users. The portal must be stopped.
+func (s *suite) openAccounts(ctx context.Context, users []seed.Person) (err error) {
 	books, err := store.Open(ctx, store.Options{Database: filepath.Join(s.env.Dir, "portal", "portal.db")})
 	if err != nil {
 		return err
@@ -87,11 +87,11 @@ func (s *suite) openAccounts(ctx context.Context, people []seed.Person) (err err
 		return err
 	}
 	begun := time.Now()
-	for i := range people {
+	for i := range users {
 		if i > 0 && i%20_000 == 0 {
-			fmt.Printf("  %d of %d accounts written after %s\n", i, len(people), time.Since(begun).Round(time.Second))
+			fmt.Printf("  %d of %d accounts written after %s\n", i, len(users), time.Since(begun).Round(time.Second))
 		}
-		u, err := s.template.Copy(people[i])
+		u, err := s.template.Copy(users[i])
 		if err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func (s *suite) openAccounts(ctx context.Context, people []seed.Person) (err err
 		if err != nil {
 			return err
 		}
-		people[i].Account = account.ID
+		users[i].Account = account.ID
 	}
 	return nil
 }

@@ -73,10 +73,10 @@ func run(ctx context.Context, args []string) error {
 func parse(args []string) (options, error) {
 	o := options{assets: report.Assets()}
 	f := flag.NewFlagSet(command, flag.ContinueOnError)
-	sizes := f.String("sizes", "1000,10000,100000", "numbers of people to restart with, ascending; empty for none")
+	sizes := f.String("sizes", "1000,10000,100000", "numbers of users to restart with, ascending; empty for none")
 	f.IntVar(&o.members, "members", 10_000, "members of the pool whose roles change; 0 leaves that out")
 	f.IntVar(&o.group, "group", 10_000, "members of a group that is pushed; 0 leaves that out")
-	f.IntVar(&o.arrivals, "arrivals", 10_000, "people who arrive at once; 0 leaves that out")
+	f.IntVar(&o.arrivals, "arrivals", 10_000, "users that arrive at once; 0 leaves that out")
 	f.IntVar(&o.rate, "rate", 20, "pushes a second; 0 leaves them out")
 	f.DurationVar(&o.duration, "duration", time.Minute, "how long pushes come at that rate")
 	f.DurationVar(&o.limit, "limit", 20*time.Minute, "how long the whole run may take")

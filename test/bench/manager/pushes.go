@@ -17,10 +17,10 @@ import (
 
 // pushed contains the results of creating users at a steady rate.
 type pushed struct {
-	people    int // number of users at the start
+	users     int // number of users at the start
 	count     int
 	answers   []time.Duration // times until the webhook's response, sorted
-	effective []time.Duration // from the request to the status that shows the roles, sorted
+	effective []time.Duration // from the request until the watch shows the user Ready, sorted
 }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {
@@ -32,11 +32,14 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 
 // steady creates users at the rate until the time is over.
 func (s *suite) steady(ctx context.Context) (pushed, error) {
-	fmt.Printf("Pushing %d people a second for %s\n", s.rate, s.duration)
+	fmt.Printf("Pushing %d users a second for %s\n", s.rate, s.duration)
 	until, cancel := context.WithTimeout(ctx, s.duration)
 	defer cancel()
 	profiled := make(chan error, 1)
-	go func() { profiled <- s.profile(ctx, "pushes.cpu", "profile?seconds=15") }()
+	profile := max(time.Second, min(15*time.Second, s.duration)) // no longer than the pushes
+	go func() {
+		profiled <- s.profile(ctx, "pushes.cpu", fmt.Sprintf("profile?seconds=%d", int(profile.Seconds())))
+	}()
 	p, err := s.push(ctx, until.Done())
 	if err != nil {
 		return p, err
@@ -46,9 +49,9 @@ func (s *suite) steady(ctx context.Context) (pushed, error) {
 	return p, <-profiled
 }
 
-// push creates users at the rate until stop, and waits until all of them have their roles.
+// push creates users at the rate until stop, and waits until all of them are Ready.
 func (s *suite) push(ctx context.Context, stop <-chan struct{}) (p pushed, err error) {
-	p.people = s.people
+	p.users = s.users
 	prefix := s.prefix()
 	seen, err := s.observe(ctx, func(u *v1alpha1.ScimUser) bool { return strings.HasPrefix(u.Spec.UserName, prefix) && settled(u) })
 	if err != nil {
@@ -82,7 +85,7 @@ func (s *suite) push(ctx context.Context, stop <-chan struct{}) (p pushed, err e
 	if err := work.Wait(); err != nil {
 		return p, err
 	}
-	s.people += p.count
+	s.users += p.count
 	if err := seen.wait(ctx, p.count); err != nil {
 		return p, err
 	}

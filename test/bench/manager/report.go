@@ -37,7 +37,7 @@ func (s *suite) measureAll(ctx context.Context) error {
 	for i, n := range s.sizes {
 		r, err := s.restarts(ctx, n)
 		out.restarts = append(out.restarts, r)
-		if err := keep(fmt.Sprintf("restart with %d people", n), err); err != nil {
+		if err := keep(fmt.Sprintf("restart with %d users", n), err); err != nil {
 			return err
 		}
 		if out.pushed != nil || n < s.members && i < len(s.sizes)-1 {
@@ -98,7 +98,7 @@ func (r *results) markdown() string {
 		fmt.Fprint(&b, "\n### Changes\n\n| | measured | goal |\n|---|---|---|\n")
 	}
 	if p := r.pushed; p != nil {
-		fmt.Fprintf(&b, "| %d pushes, steady, with %d users: push to roles in force | p50 %s, p99 %s, slowest %s | p99 under 250 ms |\n", p.count, p.people,
+		fmt.Fprintf(&b, "| %d pushes, steady, with %d users: push to roles in force | p50 %s, p99 %s, slowest %s | p99 under 250 ms |\n", p.count, p.users,
 			milliseconds(quantile(p.effective, .5)), milliseconds(quantile(p.effective, .99)), milliseconds(quantile(p.effective, 1)))
 		fmt.Fprintf(&b, "| of that, until the webhook answered | p50 %s, p99 %s | |\n", milliseconds(quantile(p.answers, .5)), milliseconds(quantile(p.answers, .99)))
 	}
@@ -129,9 +129,9 @@ func (r *results) restartTable(b *strings.Builder) {
 		per := "–"
 		if i > 0 { // the increase per user; it does not include the size of the program itself
 			before := r.restarts[i-1]
-			per = fmt.Sprintf("%.0f B", (at.heap-before.heap)/float64(at.people-before.people))
+			per = fmt.Sprintf("%.0f B", (at.heap-before.heap)/float64(at.users-before.users))
 		}
-		fmt.Fprintf(b, "| %d | %s | %s | %.0f | %s | %s | %s | %d MiB | %.0f MiB | %s |\n", at.people, seconds(at.ready), seconds(at.passed), at.passes, seconds(at.processor),
+		fmt.Fprintf(b, "| %d | %s | %s | %.0f | %s | %s | %s | %d MiB | %.0f MiB | %s |\n", at.users, seconds(at.ready), seconds(at.passed), at.passes, seconds(at.processor),
 			at.writes, at.calls, at.resident>>20, at.heap/(1<<20), per)
 	}
 }

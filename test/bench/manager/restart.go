@@ -13,7 +13,7 @@ import (
 
 // restarted contains the results of one start of the manager, with all users in the desired state.
 type restarted struct {
-	people    int
+	users     int
 	ready     time.Duration // time until /readyz responds
 	passed    time.Duration // until there was a pass over every user and all queues are empty
 	passes    float64       // reconciles of users, by both of their controllers
@@ -45,7 +45,7 @@ func (s *suite) restarts(ctx context.Context, n int) (restarted, error) {
 
 // restart starts the stopped manager and measures it.
 func (s *suite) restart(ctx context.Context) (r restarted, err error) {
-	r.people = s.people
+	r.users = s.users
 	before, err := s.writes(ctx)
 	if err != nil {
 		return r, err
@@ -60,7 +60,7 @@ func (s *suite) restart(ctx context.Context) (r restarted, err error) {
 		return r, err
 	}
 	profiled := make(chan error, 1)
-	go func() { profiled <- s.profile(ctx, fmt.Sprintf("restart-%d.cpu", s.people), "profile?seconds=15") }()
+	go func() { profiled <- s.profile(ctx, fmt.Sprintf("restart-%d.cpu", s.users), "profile?seconds=15") }()
 	idle, err := s.idle(ctx, pid)
 	if err != nil {
 		return r, err
@@ -79,10 +79,10 @@ func (s *suite) restart(ctx context.Context) (r restarted, err error) {
 	r.resident = report.Resident(pid)
 	r.heap, err = s.reachable(ctx)
 	if err == nil {
-		err = s.profile(ctx, fmt.Sprintf("restart-%d.heap", s.people), "heap?gc=1")
+		err = s.profile(ctx, fmt.Sprintf("restart-%d.heap", s.users), "heap?gc=1")
 	}
 	fmt.Printf("  passes over %d users done after %s, %.0f passes, %s of processor time; %d MiB resident, %.0f MiB reachable; writes: %s; portal: %s\n",
-		r.people, seconds(r.passed), r.passes, seconds(r.processor), r.resident>>20, r.heap/(1<<20), r.writes, r.calls)
+		r.users, seconds(r.passed), r.passes, seconds(r.processor), r.resident>>20, r.heap/(1<<20), r.writes, r.calls)
 	return r, err
 }
 
@@ -121,7 +121,7 @@ func (s *suite) idle(ctx context.Context, pid int) (q quiet, err error) {
 		listed := q.metrics.sum("scim_portal_reachable") == 1
 		busy := q.metrics.sum("workqueue_depth") + q.metrics.sum("controller_runtime_active_workers")
 		switch {
-		case !listed || int(passes) < s.people || busy > 0:
+		case !listed || int(passes) < s.users || busy > 0:
 			q.at = time.Time{}
 		case q.at.IsZero():
 			q.at, q.processor = time.Now(), report.Processor(pid)
@@ -131,9 +131,9 @@ func (s *suite) idle(ctx context.Context, pid int) (q quiet, err error) {
 		select {
 		case <-tick.C:
 		case <-tell.C:
-			fmt.Printf("  %.0f passes over %d people\n", passes, s.people)
+			fmt.Printf("  %.0f passes over %d users\n", passes, s.users)
 		case <-ctx.Done():
-			return q, fmt.Errorf("%.0f passes over %d people: %w", passes, s.people, ctx.Err())
+			return q, fmt.Errorf("%.0f passes over %d users: %w", passes, s.users, ctx.Err())
 		}
 	}
 }

@@ -98,7 +98,7 @@ func parse(args []string) (options, error) {
 		return o, errors.New("--rounds, --workers, --large, --largest and --slot must be positive")
 	}
 	if max(o.large, o.largest) > maxMembers {
-		return o, fmt.Errorf("--large and --largest must be at most %d, the maximum of one request", maxMembers)
+		return o, fmt.Errorf("--large and --largest must be at most %d, the largest group that is pushed in one request", maxMembers)
 	}
 	return o, nil
 }

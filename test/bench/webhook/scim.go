@@ -78,7 +78,8 @@ func (s *scim) patchActive(ctx context.Context, i int, active bool) error {
 	return s.send(ctx, http.MethodPatch, "/Users/"+personID(i), patchBody("replace", "active", active), anything)
 }
 
-// maxMembers is the maximum number of members in one request, because of server.MaxGroupBody.
+// maxMembers is the largest group that is pushed in one request. It is below the server's limits,
+// 16 MiB and 600,000 JSON values (two for each member).
 const maxMembers = 200_000
 
 // group creates a group with these members and returns its id.
