@@ -5,11 +5,14 @@ package apitest
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -18,8 +21,8 @@ import (
 
 const installation = "lightrun-system"
 
-// TestLayouts applies both layouts as an administrator does, and checks that their Pods meet the
-// restricted Pod Security Standard.
+// TestLayouts applies the two layouts and the Ingress example as an administrator does, and checks
+// that their Pods meet the restricted Pod Security Standard.
 func TestLayouts(t *testing.T) {
 	cp := controlplane.Get(t)
 	type pod struct {
@@ -29,6 +32,7 @@ func TestLayouts(t *testing.T) {
 	tests := []struct {
 		name, folder, reason string
 		want                 map[string]pod
+		ingresses            []string
 	}{
 		{
 			name: "Default", folder: "config/default",
@@ -37,8 +41,9 @@ func TestLayouts(t *testing.T) {
 		},
 		{
 			name: "Ingress", folder: "config/overlays/ingress",
-			reason: "The example with an Ingress is the default and one object more.",
-			want:   map[string]pod{"scim-operator": {"scim-operator", []string{"manager", "webhook"}}},
+			reason:    "The Ingress example adds one Ingress to the default layout.",
+			want:      map[string]pod{"scim-operator": {"scim-operator", []string{"manager", "webhook"}}},
+			ingresses: []string{"scim-webhook"},
 		},
 		{
 			name: "Separate", folder: "config/overlays/separate",
@@ -72,12 +77,26 @@ func TestLayouts(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(pod{})); diff != "" {
 				t.Errorf("%s\n(-want +got):\n%s", tt.reason, diff)
 			}
+			var ingresses networkingv1.IngressList
+			if err := cp.Client.List(t.Context(), &ingresses, client.InNamespace(installation)); err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, i := range ingresses.Items {
+				names = append(names, i.Name)
+				if err := cp.Client.Delete(t.Context(), &i); err != nil {
+					t.Error(err)
+				}
+			}
+			if !slices.Equal(names, tt.ingresses) {
+				t.Errorf("%s\nthe Ingresses are %v, want %v", tt.reason, names, tt.ingresses)
+			}
 		})
 	}
 }
 
-// admit creates a Pod from the Deployment's template, so the API server's admission checks it. The
-// namespace refuses Pods that are not restricted.
+// admit sends a dry-run create of a Pod from the Deployment's template, so that the API server's
+// admission checks it. The namespace admits only Pods that meet the restricted standard.
 func admit(t *testing.T, cp *controlplane.ControlPlane, d appsv1.Deployment) {
 	t.Helper()
 	var ns corev1.Namespace
@@ -106,20 +125,27 @@ func admit(t *testing.T, cp *controlplane.ControlPlane, d appsv1.Deployment) {
 			t.Errorf("%s/%s: the root file system must be read-only", d.Name, c.Name)
 		}
 		if c.LivenessProbe == nil || c.ReadinessProbe == nil || c.Resources.Requests.Memory().IsZero() {
-			t.Errorf("%s/%s: probes and requests must be there", d.Name, c.Name)
+			t.Errorf("%s/%s: must have a liveness probe, a readiness probe and a memory request", d.Name, c.Name)
 		}
 	}
-	// The check above can fail: a Pod that is not restricted is refused.
+	// Negative control: without allowPrivilegeEscalation=false, admission refuses the Pod.
 	p = p.DeepCopy()
 	p.ObjectMeta = metav1.ObjectMeta{Namespace: d.Namespace, GenerateName: d.Name + "-"}
-	p.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil
-	if err := cp.Client.Create(t.Context(), p, client.DryRunAll); err == nil {
-		t.Errorf("%s: a Pod that may escalate was admitted", d.Name)
+	settings := &p.Spec.Containers[0].SecurityContext
+	if *settings == nil {
+		*settings = &corev1.SecurityContext{}
+	}
+	(*settings).AllowPrivilegeEscalation = nil
+	switch err := cp.Client.Create(t.Context(), p, client.DryRunAll); {
+	case err == nil:
+		t.Errorf("%s: a Pod that allows privilege escalation was admitted", d.Name)
+	case !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "allowPrivilegeEscalation"):
+		t.Errorf("%s: a Pod that allows privilege escalation was refused for another reason: %v", d.Name, err)
 	}
 }
 
-// TestServiceFindsTheWebhook shows that the Service's selector matches exactly the Pods that serve
-// SCIM, in both layouts.
+// TestServiceFindsTheWebhook checks that in both layouts the Service selects one Deployment: the
+// only one with the Service's target port.
 func TestServiceFindsTheWebhook(t *testing.T) {
 	cp := controlplane.Get(t)
 	for _, folder := range []string{"config/default", "config/overlays/separate"} {
@@ -132,13 +158,14 @@ func TestServiceFindsTheWebhook(t *testing.T) {
 		if err := cp.Client.List(t.Context(), &deployments, client.InNamespace(installation)); err != nil {
 			t.Fatal(err)
 		}
-		serving := 0
+		port, serving := service.Spec.Ports[0].TargetPort.StrVal, 0
 		for _, d := range deployments.Items {
-			if selects(service.Spec.Selector, d.Spec.Template.Labels) {
+			selected := selects(service.Spec.Selector, d.Spec.Template.Labels)
+			if selected {
 				serving++
-				if !hasPort(d, service.Spec.Ports[0].TargetPort.StrVal) {
-					t.Errorf("%s: %s has no port %s", folder, d.Name, service.Spec.Ports[0].TargetPort.StrVal)
-				}
+			}
+			if serves := hasPort(d, port); serves != selected {
+				t.Errorf("%s: %s has the port %s: %v; the Service selects it: %v", folder, d.Name, port, serves, selected)
 			}
 			if err := cp.Client.Delete(t.Context(), &d); err != nil {
 				t.Error(err)
