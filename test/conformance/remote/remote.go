@@ -342,7 +342,7 @@ func (p *Portal) call(ctx context.Context, key, method, path string, body, out a
 		return nil
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s %s: the response is not JSON as the contract has it; is this URL a portal? %w", method, path, err)
 	}
 	return nil
 }
