@@ -8,10 +8,10 @@
 // replicas can write at the same time. Deleting a user or group over SCIM leaves a tombstone,
 // spec.deleted, for the manager to finish.
 //
-// Reads of one user, of a user or group by name, and of a group's members read from the API server;
-// if the cache has the user, they read only the version (current.go). All other reads use a watch
-// cache (table.go, memberships.go). It contains the SCIM JSON of each object and the keys to find
-// it by, and is never older than this replica's own last write.
+// Reads of one user or group, of a user or group by name, and of a group's members read from the
+// API server; if the cache has the user, they read only the version (current.go). All other reads
+// use a watch cache (table.go, memberships.go). It contains the SCIM JSON of each object and the
+// keys to find it by, and is never older than this replica's own last write.
 package store
 
 import (

@@ -22,7 +22,7 @@ type group struct {
 	name     string
 }
 
-// groupRecord returns a group's record; nil if the group does not exist for SCIM.
+// groupRecord returns a group's record for the cache.
 func (d *Directory) groupRecord(g *v1alpha1.ScimGroup) (*record[*group], error) {
 	v, err := version(g.ResourceVersion)
 	if err != nil {

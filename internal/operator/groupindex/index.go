@@ -276,7 +276,8 @@ func (x *Index) Group(id string) (Group, bool) {
 	return g.Group, true
 }
 
-// WithDisplayName returns the sorted ids of the living groups with this displayName, ignoring case.
+// WithDisplayName returns the sorted ids of the living groups with this displayName, regardless of
+// case, width and Unicode composition.
 func (x *Index) WithDisplayName(displayName string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -20,11 +20,11 @@ import (
 )
 
 const (
-	// fresh is the time after which keys are read again. A key that the issuer withdraws is refused
-	// after this time at the latest.
+	// fresh is the time after which the next token causes a read of the keys. A key that the issuer
+	// withdraws is refused after that read. If the issuer is unreachable, it stays valid.
 	fresh = time.Hour
-	// between is the minimum time between two reads, for any tokens: a token with an unknown key id
-	// causes no extra request.
+	// between is the minimum time between two reads, so that tokens with unknown key ids cause few
+	// requests.
 	between = 15 * time.Second
 	// fetchTime limits one request to the issuer.
 	fetchTime = 10 * time.Second
