@@ -93,7 +93,7 @@ func parse(args []string) (options, error) {
 		return o, errors.New("--members, --group, --arrivals and --rate must not be negative, and --duration must be positive")
 	}
 	if o.group > maxMembers {
-		return o, fmt.Errorf("--group: one request has at most %d members", maxMembers)
+		return o, fmt.Errorf("--group must be at most %d, the largest group that is pushed in one request", maxMembers)
 	}
 	return o, nil
 }

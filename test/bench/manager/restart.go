@@ -110,9 +110,9 @@ const stillness = 3 * time.Second
 // idle waits until the manager has read the portal, has reconciled each user at least once, and has
 // nothing to do. Before it has read the portal, it does not reconcile users in the desired state.
 func (s *suite) idle(ctx context.Context, pid int) (q quiet, err error) {
-	tick, tell := time.NewTicker(100*time.Millisecond), time.NewTicker(15*time.Second)
+	tick, progress := time.NewTicker(100*time.Millisecond), time.NewTicker(15*time.Second)
 	defer tick.Stop()
-	defer tell.Stop()
+	defer progress.Stop()
 	for begun := time.Now(); ; {
 		if q.metrics, err = s.manager(ctx); err != nil && time.Since(begun) > time.Minute { // they come a little after /readyz
 			return q, err
@@ -130,7 +130,7 @@ func (s *suite) idle(ctx context.Context, pid int) (q quiet, err error) {
 		}
 		select {
 		case <-tick.C:
-		case <-tell.C:
+		case <-progress.C:
 			fmt.Printf("  %.0f passes over %d users\n", passes, s.users)
 		case <-ctx.Done():
 			return q, fmt.Errorf("%.0f passes over %d users: %w", passes, s.users, ctx.Err())
