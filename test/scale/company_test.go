@@ -127,6 +127,10 @@ func (b *mapPortal) Released(context.Context, string, int) ([]portalapi.Released
 	return nil, "", nil
 }
 
+func (b *mapPortal) ReleasedPools(context.Context, string, int) ([]portalapi.ReleasedPool, string, error) {
+	return nil, "", nil
+}
+
 func (b *mapPortal) Pools(context.Context) ([]portalapi.Pool, error) {
 	defer b.read()()
 	var out []portalapi.Pool

@@ -808,6 +808,21 @@ type PoolRemovals struct {
 // ReleaseMode defines model for ReleaseMode.
 type ReleaseMode string
 
+// ReleasedPool Example: {"ownerName":"payments","pins":[{"id":"4aa11a96-b745-4ee9-80ea-e85432d81221","line":"6051b573f4ffe8653c5d11df4a84c764"}]}
+type ReleasedPool struct {
+	// OwnerName name of the AgentPool
+	OwnerName string `json:"ownerName"`
+	Pins      []Pin  `json:"pins"`
+}
+
+// ReleasedPoolPage defines model for ReleasedPoolPage.
+type ReleasedPoolPage struct {
+	Items []ReleasedPool `json:"items"`
+
+	// Next the value of after for the next page; absent on the last page
+	Next string `json:"next,omitempty"`
+}
+
 // ReleasedUser Example: {"ownerName":"0f9e8d7c-6b5a-4c3d-9e2f-1a0b9c8d7e6f","revision":1764235800000002}
 type ReleasedUser struct {
 	// OwnerName SCIM id
@@ -1106,6 +1121,12 @@ type ProvisionPoolParams struct {
 
 	// IfNoneMatch the record did not exist
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListReleasedPoolsParams defines parameters for ListReleasedPools.
+type ListReleasedPoolsParams struct {
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	After *After `form:"after,omitempty" json:"after,omitempty"`
 }
 
 // ListReleasedUsersParams defines parameters for ListReleasedUsers.
@@ -1590,6 +1611,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /provisioning/pools/{ownerUid}/release (the `ReleasePool` operationId).
 	ReleasePool(ctx context.Context, ownerUID OwnerUID, body ReleasePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListReleasedPools List the owners whose pool was deleted or released, or went to another owner, with what their lines meant, in the order of names
+	//
+	// An owner leaves the list when an owner with its name gets a pool again. An owner whose pool had no pins is not in the list.
+	// It has no personal data: each line is the first 128 bits of its SHA-256, in hexadecimal. A line that is `id ` and the id of its pin is
+	// not in it.
+	//
+	// Corresponds with GET /provisioning/released-pools (the `ListReleasedPools` operationId).
+	ListReleasedPools(ctx context.Context, params *ListReleasedPoolsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListReleasedUsers List the owners whose account was released or went to another owner, with their revision then, in the order of names
 	//
@@ -2401,6 +2431,25 @@ func (c *Client) ReleasePoolWithBody(ctx context.Context, ownerUID OwnerUID, con
 // Corresponds with POST /provisioning/pools/{ownerUid}/release (the `ReleasePool` operationId).
 func (c *Client) ReleasePool(ctx context.Context, ownerUID OwnerUID, body ReleasePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReleasePoolRequest(c.Server, ownerUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListReleasedPools List the owners whose pool was deleted or released, or went to another owner, with what their lines meant, in the order of names
+//
+// An owner leaves the list when an owner with its name gets a pool again. An owner whose pool had no pins is not in the list.
+// It has no personal data: each line is the first 128 bits of its SHA-256, in hexadecimal. A line that is `id ` and the id of its pin is
+// not in it.
+//
+// Corresponds with GET /provisioning/released-pools (the `ListReleasedPools` operationId).
+func (c *Client) ListReleasedPools(ctx context.Context, params *ListReleasedPoolsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListReleasedPoolsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3962,6 +4011,72 @@ func NewReleasePoolRequestWithBody(server string, ownerUID OwnerUID, contentType
 	return req, nil
 }
 
+// NewListReleasedPoolsRequest constructs an http.Request for the ListReleasedPools method
+func NewListReleasedPoolsRequest(server string, params *ListReleasedPoolsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/provisioning/released-pools")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListReleasedUsersRequest constructs an http.Request for the ListReleasedUsers method
 func NewListReleasedUsersRequest(server string, params *ListReleasedUsersParams) (*http.Request, error) {
 	var err error
@@ -5095,6 +5210,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /provisioning/pools/{ownerUid}/release (the `ReleasePool` operationId).
 	ReleasePoolWithResponse(ctx context.Context, ownerUID OwnerUID, body ReleasePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleasePoolResponse, error)
 
+	// ListReleasedPoolsWithResponse List the owners whose pool was deleted or released, or went to another owner, with what their lines meant, in the order of names
+	//
+	// An owner leaves the list when an owner with its name gets a pool again. An owner whose pool had no pins is not in the list.
+	// It has no personal data: each line is the first 128 bits of its SHA-256, in hexadecimal. A line that is `id ` and the id of its pin is
+	// not in it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /provisioning/released-pools (the `ListReleasedPools` operationId).
+	ListReleasedPoolsWithResponse(ctx context.Context, params *ListReleasedPoolsParams, reqEditors ...RequestEditorFn) (*ListReleasedPoolsResponse, error)
+
 	// ListReleasedUsersWithResponse List the owners whose account was released or went to another owner, with their revision then, in the order of names
 	//
 	// An owner leaves the list when it gets an account again. The list has SCIM ids and no personal data.
@@ -6073,6 +6199,38 @@ func (r ReleasePoolResponse) Status() string {
 
 // StatusCode returns HTTPResponse.StatusCode
 func (r ReleasePoolResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ListReleasedPoolsResponseDefaultHeaders the declared response headers of an HTTP default response for ListReleasedPools
+type ListReleasedPoolsResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListReleasedPoolsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReleasedPoolPage
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListReleasedPoolsResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r ListReleasedPoolsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListReleasedPoolsResponse) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -7080,6 +7238,23 @@ func (c *ClientWithResponses) ReleasePoolWithResponse(ctx context.Context, owner
 		return nil, err
 	}
 	return ParseReleasePoolResponse(rsp)
+}
+
+// ListReleasedPoolsWithResponse List the owners whose pool was deleted or released, or went to another owner, with what their lines meant, in the order of names
+//
+// An owner leaves the list when an owner with its name gets a pool again. An owner whose pool had no pins is not in the list.
+// It has no personal data: each line is the first 128 bits of its SHA-256, in hexadecimal. A line that is `id ` and the id of its pin is
+// not in it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /provisioning/released-pools (the `ListReleasedPools` operationId).
+func (c *ClientWithResponses) ListReleasedPoolsWithResponse(ctx context.Context, params *ListReleasedPoolsParams, reqEditors ...RequestEditorFn) (*ListReleasedPoolsResponse, error) {
+	rsp, err := c.ListReleasedPools(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListReleasedPoolsResponse(rsp)
 }
 
 // ListReleasedUsersWithResponse List the owners whose account was released or went to another owner, with their revision then, in the order of names
@@ -8530,6 +8705,52 @@ func ParseReleasePoolResponse(rsp *http.Response) (*ReleasePoolResponse, error) 
 	return response, nil
 }
 
+// ParseListReleasedPoolsResponse parses an HTTP response from a ListReleasedPoolsWithResponse call
+func ParseListReleasedPoolsResponse(rsp *http.Response) (*ListReleasedPoolsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListReleasedPoolsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReleasedPoolPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListReleasedPoolsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListReleasedUsersResponse parses an HTTP response from a ListReleasedUsersWithResponse call
 func ParseListReleasedUsersResponse(rsp *http.Response) (*ListReleasedUsersResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9268,6 +9489,9 @@ type ServerInterface interface {
 	// ReleasePool End the ownership of a pool; does nothing if the owner has no pool
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
+	// ListReleasedPools List the owners whose pool was deleted or released, or went to another owner, with what their lines meant, in the order of names
+	// (GET /provisioning/released-pools)
+	ListReleasedPools(w http.ResponseWriter, r *http.Request, params ListReleasedPoolsParams)
 	// ListReleasedUsers List the owners whose account was released or went to another owner, with their revision then, in the order of names
 	// (GET /provisioning/released-users)
 	ListReleasedUsers(w http.ResponseWriter, r *http.Request, params ListReleasedUsersParams)
@@ -10102,6 +10326,52 @@ func (siw *ServerInterfaceWrapper) ReleasePool(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ListReleasedPools operation middleware
+func (siw *ServerInterfaceWrapper) ListReleasedPools(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListReleasedPoolsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListReleasedPools(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListReleasedUsers operation middleware
 func (siw *ServerInterfaceWrapper) ListReleasedUsers(w http.ResponseWriter, r *http.Request) {
 
@@ -10828,6 +11098,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/users/{ownerUid}", wrapper.ProvisionUser)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/provisioning/users/{ownerUid}/release", wrapper.ReleaseUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/provisioning/released-users", wrapper.ListReleasedUsers)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/provisioning/released-pools", wrapper.ListReleasedPools)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/users/{ownerUid}/held", wrapper.MarkHeld)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/waiting/{accountId}", wrapper.MarkWaiting)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}", wrapper.ProvisionPool)
@@ -11847,6 +12118,47 @@ func (response ReleasePooldefaultJSONResponse) VisitReleasePoolResponse(w http.R
 	return err
 }
 
+type ListReleasedPoolsRequestObject struct {
+	Params ListReleasedPoolsParams
+}
+
+type ListReleasedPoolsResponseObject interface {
+	VisitListReleasedPoolsResponse(w http.ResponseWriter) error
+}
+
+type ListReleasedPools200JSONResponse ReleasedPoolPage
+
+func (response ListReleasedPools200JSONResponse) VisitListReleasedPoolsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReleasedPoolsdefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response ListReleasedPoolsdefaultJSONResponse) VisitListReleasedPoolsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListReleasedUsersRequestObject struct {
 	Params ListReleasedUsersParams
 }
@@ -12476,6 +12788,9 @@ type StrictServerInterface interface {
 	// ReleasePool End the ownership of a pool; does nothing if the owner has no pool
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(ctx context.Context, request ReleasePoolRequestObject) (ReleasePoolResponseObject, error)
+	// ListReleasedPools List the owners whose pool was deleted or released, or went to another owner, with what their lines meant, in the order of names
+	// (GET /provisioning/released-pools)
+	ListReleasedPools(ctx context.Context, request ListReleasedPoolsRequestObject) (ListReleasedPoolsResponseObject, error)
 	// ListReleasedUsers List the owners whose account was released or went to another owner, with their revision then, in the order of names
 	// (GET /provisioning/released-users)
 	ListReleasedUsers(ctx context.Context, request ListReleasedUsersRequestObject) (ListReleasedUsersResponseObject, error)
@@ -13243,6 +13558,32 @@ func (sh *strictHandler) ReleasePool(w http.ResponseWriter, r *http.Request, own
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ReleasePoolResponseObject); ok {
 		if err := validResponse.VisitReleasePoolResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListReleasedPools operation middleware
+func (sh *strictHandler) ListReleasedPools(w http.ResponseWriter, r *http.Request, params ListReleasedPoolsParams) {
+	var request ListReleasedPoolsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReleasedPools(ctx, request.(ListReleasedPoolsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReleasedPools")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListReleasedPoolsResponseObject); ok {
+		if err := validResponse.VisitListReleasedPoolsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

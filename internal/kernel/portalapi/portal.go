@@ -431,11 +431,14 @@ type Reader interface {
 	Changes(ctx context.Context, p Position, wait time.Duration) ([]Change, Position, error)
 }
 
-// Releases lists the owners without an account whose account was released.
+// Releases lists the owners without an account whose account was released, and those without a pool
+// whose pool was released.
 type Releases interface {
 	// Released returns up to limit (≤ 1000) owners with a name after the given one, in the order of
 	// names, and the name to continue from; empty at the end.
 	Released(ctx context.Context, after string, limit int) (page []ReleasedOwner, next string, err error)
+	// ReleasedPools is Released for pools.
+	ReleasedPools(ctx context.Context, after string, limit int) (page []ReleasedPool, next string, err error)
 }
 
 // Identity is the portal's identity configuration and its binding to one operator.

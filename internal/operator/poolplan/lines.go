@@ -28,6 +28,10 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 	if facts.Lost {
 		known = slices.Concat(known, provision.Pinned(before)) // of two pins of one line the first counts
 	}
+	if facts.Manager {
+		released, _ := releasedPins(pool, before, m)
+		known = slices.Concat(known, released)
+	}
 	lines, pins = groupindex.Resolve(pool.Spec.Groups, known, groups, facts)
 	for _, l := range lines {
 		undecided = undecided || facts.Lost && l.State > groupindex.StateOlder
@@ -44,6 +48,17 @@ func recordOf(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 		return own
 	}
 	return m.PoolOf(pool.Name)
+}
+
+// releasedPins returns what the lines of the pool meant in the last AgentPool with the same name,
+// if the portal's pool of that one was released since, and no pass over the lines of this one has
+// ended: a pool that is deleted and applied again means the same groups and users. before is the
+// pool's record in the portal; nil if there is none.
+func releasedPins(pool *v1alpha1.AgentPool, before *portalapi.Pool, m *mirror.Mirror) ([]v1alpha1.PinnedGroup, []v1alpha1.PinnedMember) {
+	if before != nil || pool.Status.ObservedGeneration != 0 {
+		return nil, nil
+	}
+	return provision.ReleasedPins(&pool.Spec, m.ReleasedPins(pool.Name))
 }
 
 // Accepted returns the groups that a person accepted for lines that need a decision.

@@ -37,7 +37,8 @@ func PinnedIDs(pool *v1alpha1.AgentPool, m *mirror.Mirror) (pinned bool, ids []s
 	if !memberlines.Pinned(pool, before) {
 		return false, nil
 	}
-	for _, pin := range slices.Concat(pool.Status.Members, provision.PinnedMembers(before)) {
+	_, released := releasedPins(pool, before, m)
+	for _, pin := range slices.Concat(pool.Status.Members, provision.PinnedMembers(before), released) {
 		ids = append(ids, pin.ID)
 	}
 	return true, ids
@@ -58,6 +59,8 @@ func ResolveMembers(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPo
 	if facts.Lost {
 		known = slices.Concat(known, inPortal) // of two pins of one line the first counts
 	}
+	_, released := releasedPins(pool, before, m)
+	known = slices.Concat(known, released)
 	users, err := living(ctx, r, pool, known)
 	if err != nil {
 		return Members{}, err

@@ -50,6 +50,18 @@ func (s *server) ListReleasedUsers(ctx context.Context, r portalv1.ListReleasedU
 	return wire, nil
 }
 
+func (s *server) ListReleasedPools(ctx context.Context, r portalv1.ListReleasedPoolsRequestObject) (portalv1.ListReleasedPoolsResponseObject, error) {
+	page, next, err := s.store.ReleasedPools(ctx, or(r.Params.After, ""), or(r.Params.Limit, defaultLimit))
+	if err != nil {
+		return nil, err
+	}
+	wire := portalv1.ListReleasedPools200JSONResponse{Items: make([]portalv1.ReleasedPool, len(page)), Next: next}
+	for i, o := range page {
+		wire.Items[i] = portalv1.ReleasedPool{OwnerName: o.Name, Pins: pins(o.Pins)}
+	}
+	return wire, nil
+}
+
 func (s *server) MarkWaiting(ctx context.Context, r portalv1.MarkWaitingRequestObject) (portalv1.MarkWaitingResponseObject, error) {
 	owner := portalapi.Owner{UID: r.Body.UID, Name: r.Body.Name}
 	return portalv1.MarkWaiting204Response{}, s.store.MarkWaiting(ctx, actor(ctx), r.AccountID, owner)

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"lightrun.com/scim-operator/internal/kernel/names"
@@ -81,6 +82,9 @@ func (t *tx) writePool(before, after *Pool) error {
 	var owner any
 	if after.Owner.UID != "" {
 		owner = after.Owner.UID
+	}
+	if err := t.changePoolOwner(before, after); err != nil {
+		return err
 	}
 	if before == nil {
 		after.CreatedAt = t.now
@@ -221,7 +225,7 @@ func (t *tx) deletePool(ev *event, before *Pool) error {
 				return err
 			}
 		}
-		if err := t.touchMembers(before.ID); err != nil {
+		if err := errors.Join(t.changePoolOwner(before, nil), t.touchMembers(before.ID)); err != nil {
 			return err
 		}
 		if _, err := t.exec(`DELETE FROM pools WHERE id = ?`, before.ID); err != nil {
@@ -351,7 +355,8 @@ func (t *tx) poolFor(ev *event, w portalapi.PoolWrite) (*Pool, error) {
 
 // ReleasePool ends the ownership of ownerUID, which may never write again. If remove is true, it
 // also deletes the pool if the owner created it, and otherwise removes the roles that the owner
-// granted. Releasing a record that has no owner is no error. Refusals: STALE_LEADER; LAST_MANAGER
+// granted. The pins are kept for the next pool of an owner with the same name. Releasing a record
+// that has no owner is no error. Refusals: STALE_LEADER; LAST_MANAGER
 // for a removal; SCIM_REQUIRED for a removal while SCIM is off.
 func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, remove bool) error {
 	ev := event{action: "pool.release", targetKind: "Pool"}

@@ -3,6 +3,7 @@
 package contract
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,35 @@ func (p *portalTest) putPoolRefused(w portalapi.PoolWrite, code portalapi.Code) 
 	p.refused(err, code)
 }
 
+// releasedPools lists the released pools in pages of this size.
+func (p *portalTest) releasedPools(limit int) (all []portalapi.ReleasedPool) {
+	p.Helper()
+	for after := ""; ; {
+		page, next, err := p.Client.ReleasedPools(p.Context(), after, limit)
+		p.ok(err)
+		if len(page) > limit {
+			p.Errorf("a page of %d has %d", limit, len(page))
+		}
+		if all = append(all, page...); next == "" {
+			return all
+		}
+		after = next
+	}
+}
+
+// releasedPins fails unless these pins are kept for the owner with this name. nil means that the
+// owner is not listed.
+func (p *portalTest) releasedPins(owner string, want []portalapi.Pin) {
+	p.Helper()
+	var got []portalapi.Pin
+	for _, o := range p.releasedPools(1000) {
+		if o.Name == owner {
+			got = o.Pins
+		}
+	}
+	p.equal("the pins of the released pool of "+owner, got, want)
+}
+
 var poolTests = map[string]func(*portalTest){
 	"A pool is created; repeating the write changes nothing": func(p *portalTest) {
 		p.scimOn()
@@ -92,6 +122,64 @@ var poolTests = map[string]func(*portalTest){
 		if left := p.poolNow(got.ID).Pins; left != nil {
 			p.Errorf("a pool without an owner keeps %v", left)
 		}
+	},
+	"What the lines of a released pool meant is kept by the name of its owner, until an owner with the name has a pool": func(p *portalTest) {
+		p.scimOn()
+		for _, remove := range []bool{true, false} {
+			w := team(fmt.Sprint("Payments ", remove))
+			w.Pins = []portalapi.Pin{{Line: "displayName Payments", ID: "g1", Revision: 7}, {Line: "id g2", ID: "g2"}, {Line: "userName ada@example.test", ID: "u1", Deleted: true}}
+			got := p.putPool(w)
+			p.releasedPins(w.Owner.Name, nil)
+			kept := []portalapi.Pin{{Line: portalapi.LineDigest("displayName Payments"), ID: "g1"}, {Line: portalapi.LineDigest("userName ada@example.test"), ID: "u1", Deleted: true}}
+			for range 2 {
+				p.ok(p.Client.ReleasePool(p.Context(), w.Owner.UID, remove))
+				p.releasedPins(w.Owner.Name, kept)
+			}
+			other := team(fmt.Sprint("Other ", remove))
+			p.putPool(other)
+			p.releasedPins(w.Owner.Name, kept)
+
+			w.Owner.UID, w.Pins = w.Owner.UID+"-again", nil
+			if !remove {
+				w.Adopt = &portalapi.Adopt{ID: got.ID}
+			}
+			p.putPool(w)
+			p.releasedPins(w.Owner.Name, nil)
+			p.ok(p.Client.ReleasePool(p.Context(), w.Owner.UID, remove))
+			p.releasedPins(w.Owner.Name, nil) // it had no pins
+		}
+	},
+	"What the lines of a pool meant is kept if another owner takes it over; not if its owner was restored": func(p *portalTest) {
+		p.scimOn()
+		w := team("Payments")
+		w.Pins = []portalapi.Pin{{Line: "externalId x", ID: "g1"}}
+		got := p.putPool(w)
+		w.Owner.UID, w.Adopt = "o-restored", &portalapi.Adopt{ID: got.ID, OwnerUID: w.Owner.UID}
+		p.putPool(w)
+		p.releasedPins(w.Owner.Name, nil)
+		heir := team("Heir")
+		heir.Adopt = &portalapi.Adopt{ID: got.ID, OwnerUID: "o-restored"}
+		p.putPool(heir)
+		p.releasedPins(heir.Owner.Name, nil)
+		p.releasedPins(w.Owner.Name, []portalapi.Pin{{Line: portalapi.LineDigest("externalId x"), ID: "g1"}})
+	},
+	"Released pools are listed in pages": func(p *portalTest) {
+		p.scimOn()
+		var want []string
+		for i := range 5 {
+			w := team(fmt.Sprint(i))
+			w.Pins = []portalapi.Pin{{Line: "externalId x", ID: "g1"}}
+			p.putPool(w)
+			p.ok(p.Client.ReleasePool(p.Context(), w.Owner.UID, true))
+			want = append(want, w.Owner.Name)
+		}
+		var got []string
+		for _, o := range p.releasedPools(2) {
+			if slices.Contains(want, o.Name) { // a portal of many tests has others
+				got = append(got, o.Name)
+			}
+		}
+		p.equal("released pools", got, want)
 	},
 	"Absent roles mean no roles": func(p *portalTest) {
 		p.scimOn()

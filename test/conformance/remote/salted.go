@@ -28,7 +28,7 @@ func (s *salted) RoundTrip(r *http.Request) (*http.Response, error) {
 		q.Set("uid", q.Get("uid")+s.salt)
 		r.URL.RawQuery = q.Encode()
 	}
-	if q := r.URL.Query(); q.Get("after") != "" && strings.HasSuffix(r.URL.Path, "/released-users") {
+	if q := r.URL.Query(); q.Get("after") != "" && (strings.HasSuffix(r.URL.Path, "/released-users") || strings.HasSuffix(r.URL.Path, "/released-pools")) {
 		q.Set("after", q.Get("after")+s.salt)
 		r.URL.RawQuery = q.Encode()
 	}

@@ -100,6 +100,15 @@ func (p *Portal) Released(ctx context.Context, after string, limit int) (page []
 	return page, next, err
 }
 
+// ReleasedPools implements portalapi.Releases.
+func (p *Portal) ReleasedPools(ctx context.Context, after string, limit int) (page []portalapi.ReleasedPool, next string, err error) {
+	page, err = do(ctx, p, Call{Method: "ReleasedPools"}, func() (found []portalapi.ReleasedPool, err error) {
+		found, next, err = p.Store.ReleasedPools(ctx, after, limit)
+		return found, err
+	})
+	return page, next, err
+}
+
 // Pools implements portal.Reader.
 func (p *Portal) Pools(ctx context.Context) ([]portalapi.Pool, error) {
 	return do(ctx, p, Call{Method: "Pools"}, func() ([]portalapi.Pool, error) {

@@ -20,12 +20,16 @@ func listed(userNames ...string) (out []v1alpha1.PoolMember) {
 	return out
 }
 
-// means waits until the lines of the pool mean these users, in the status and in the portal.
+// means waits until the lines of the pool mean these groups and users, in the status and in the
+// portal.
 func (w *world) means(p *v1alpha1.AgentPool, ids ...string) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("the lines of %s mean %v", p.Name, ids), func() error {
 		w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(p), p))
 		var status, portal []string
+		for _, pin := range p.Status.Groups {
+			status = append(status, pin.Group)
+		}
 		for _, pin := range p.Status.Members {
 			status = append(status, pin.ID)
 		}

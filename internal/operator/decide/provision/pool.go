@@ -67,11 +67,7 @@ func PinnedMembers(have *portalapi.Pool) (out []v1alpha1.PinnedMember) {
 	}
 	for _, p := range have.Pins {
 		if name, ok := strings.CutPrefix(p.Line, memberLine); ok {
-			pin := v1alpha1.PinnedMember{UserName: name, ID: p.ID}
-			if p.Deleted {
-				pin.Gone = v1alpha1.MemberDeleted
-			}
-			out = append(out, pin)
+			out = append(out, pinnedMember(name, p))
 		}
 	}
 	return out
@@ -88,6 +84,38 @@ func Pinned(have *portalapi.Pool) (out []v1alpha1.PinnedGroup) {
 		}
 	}
 	return out
+}
+
+// ReleasedPins returns what the lines of the spec meant when an AgentPool with the same name and
+// the same lines had a pool, by the pins that the portal kept since. A line that was written in
+// another way, also in another case, has no pin.
+func ReleasedPins(spec *v1alpha1.AgentPoolSpec, kept []portalapi.Pin) (groups []v1alpha1.PinnedGroup, members []v1alpha1.PinnedMember) {
+	if len(kept) == 0 {
+		return nil, nil
+	}
+	byLine := make(map[string]portalapi.Pin, len(kept))
+	for _, p := range kept {
+		byLine[p.Line] = p
+	}
+	for _, ref := range spec.Groups {
+		if p, ok := byLine[portalapi.LineDigest(line(ref))]; ok {
+			groups = append(groups, v1alpha1.PinnedGroup{GroupReference: ref, Group: p.ID, Deleted: p.Deleted})
+		}
+	}
+	for _, l := range spec.Members {
+		if p, ok := byLine[portalapi.LineDigest(memberLine+l.UserName)]; ok {
+			members = append(members, pinnedMember(l.UserName, p))
+		}
+	}
+	return groups, members
+}
+
+func pinnedMember(userName string, p portalapi.Pin) v1alpha1.PinnedMember {
+	pin := v1alpha1.PinnedMember{UserName: userName, ID: p.ID}
+	if p.Deleted {
+		pin.Gone = v1alpha1.MemberDeleted
+	}
+	return pin
 }
 
 // line returns a group reference in the form of a portal's pin.

@@ -63,7 +63,7 @@ func New(c portalapi.Client) *Client {
 // which passes over pools make, and calls for the identity configuration.
 func bypasses(method string) bool {
 	switch method {
-	case "Accounts", "Released", "Pools", "Roles", "Position", "Changes", "Configuration", "PutLoginMethods", "Bind", "Unbind", "SCIMKeys", "AuditHead":
+	case "Accounts", "Released", "ReleasedPools", "Pools", "Roles", "Position", "Changes", "Configuration", "PutLoginMethods", "Bind", "Unbind", "SCIMKeys", "AuditHead":
 		return true
 	}
 	return false

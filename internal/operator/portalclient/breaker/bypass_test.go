@@ -16,7 +16,7 @@ func TestBypasses(t *testing.T) {
 	want := map[string]bool{
 		"PutAccount": false, "ReleaseAccount": false, "MarkWaiting": false, "MarkAccount": false,
 		"PutPool": false, "PutMemberships": false, "ReleasePool": false, "MarkPool": false, "Removals": false, "PutMigrationPlan": false,
-		"Accounts": true, "Released": true, "Pools": true, "Roles": true, "Position": true, "Changes": true,
+		"Accounts": true, "Released": true, "ReleasedPools": true, "Pools": true, "Roles": true, "Position": true, "Changes": true,
 		"Configuration": true, "PutLoginMethods": true, "Bind": true, "Unbind": true, "SCIMKeys": true, "AuditHead": true,
 	}
 	port := reflect.TypeFor[portalapi.Client]()

@@ -81,6 +81,12 @@ func (c *Client) Released(ctx context.Context, after string, limit int) (page []
 	return page, next, err
 }
 
+// ReleasedPools implements portalapi.Releases.
+func (c *Client) ReleasedPools(ctx context.Context, after string, limit int) (page []portalapi.ReleasedPool, next string, err error) {
+	err = c.around(ctx, "ReleasedPools", func() error { page, next, err = c.to.ReleasedPools(ctx, after, limit); return err })
+	return page, next, err
+}
+
 // Pools implements portalapi.Reader.
 func (c *Client) Pools(ctx context.Context) (all []portalapi.Pool, err error) {
 	err = c.around(ctx, "Pools", func() error { all, err = c.to.Pools(ctx); return err })

@@ -5,6 +5,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"time"
@@ -183,6 +184,7 @@ func (m *Mirror) dropPool(id string) *portalapi.Pool {
 			next[k] = p
 		}
 	}
+	m.setPoolOwner(before, nil)
 	m.indexPools(next)
 	return before
 }
@@ -228,22 +230,37 @@ func (m *Mirror) list(ctx context.Context, src Source, o Options) (portalapi.Pos
 		}
 		after = next
 	}
-	released := map[string]int64{}
-	for after := ""; ; {
-		page, next, err := src.Released(ctx, after, o.PageSize)
-		if err != nil {
-			return fail("released users", err)
-		}
-		for _, owner := range page {
-			released[owner.Name] = owner.Revision
-		}
-		if next == "" {
-			break
-		}
-		after = next
+	released, releasedPins, err := listReleased(ctx, src, o.PageSize)
+	if err != nil {
+		return portalapi.Position{}, err
 	}
-	m.replace(configuration, roles, pools, accounts, released)
+	m.replace(configuration, roles, pools, accounts, released, releasedPins)
 	return at, nil
+}
+
+// listReleased lists the released users and pools. It runs after the accounts and pools are listed:
+// what is released meanwhile is in both lists, and never in none.
+func listReleased(ctx context.Context, src Source, limit int) (users map[string]int64, pools map[string][]portalapi.Pin, err error) {
+	users, pools = map[string]int64{}, map[string][]portalapi.Pin{}
+	for after, more := "", true; more; more = after != "" {
+		var page []portalapi.ReleasedOwner
+		if page, after, err = src.Released(ctx, after, limit); err != nil {
+			return nil, nil, fmt.Errorf("list the portal's released users: %w", err)
+		}
+		for _, o := range page {
+			users[o.Name] = o.Revision
+		}
+	}
+	for after, more := "", true; more; more = after != "" {
+		var page []portalapi.ReleasedPool
+		if page, after, err = src.ReleasedPools(ctx, after, limit); err != nil {
+			return nil, nil, fmt.Errorf("list the portal's released pools: %w", err)
+		}
+		for _, o := range page {
+			pools[o.Name] = o.Pins
+		}
+	}
+	return users, pools, nil
 }
 
 // begin starts recording the operator's own writes, because they may be newer than the listing that
@@ -257,14 +274,15 @@ func (m *Mirror) begin() {
 // replace replaces the state with a full listing, also if its revisions are lower, for example
 // because the portal was restored from a backup. The only exception is a record that the operator
 // wrote during the listing: it stays if it is newer than in the listing, or missing there.
-func (m *Mirror) replace(c *portalapi.Configuration, roles []portalapi.Role, pools []portalapi.Pool, accounts []portalapi.Account, released map[string]int64) {
+func (m *Mirror) replace(c *portalapi.Configuration, roles []portalapi.Role, pools []portalapi.Pool, accounts []portalapi.Account, released map[string]int64, releasedPins map[string][]portalapi.Pin) {
 	var events []Event
 	m.mu.Lock()
 	first := !m.listed
 	m.keepReleased(released) // before replaceAccounts, which takes the owners from older pages
 	events = append(events, m.replaceAccounts(accounts)...)
 	events = append(events, m.replacePools(pools)...)
-	m.released = released
+	m.released, m.releasedPins = released, releasedPins
+	maps.DeleteFunc(m.releasedPins, func(owner string, _ []portalapi.Pin) bool { return m.poolOf[owner] != nil }) // written meanwhile
 	m.roles = make(map[string]portalapi.Role, len(roles))
 	for _, r := range roles {
 		m.roles[r.Name] = r

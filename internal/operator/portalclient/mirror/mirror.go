@@ -58,7 +58,8 @@ type Mirror struct {
 	groups        map[string]int64           // SCIM id → highest revision in a pin of any pool
 	deletedGroups map[string]bool            // SCIM id → a pin of any pool says that the provider deleted the group
 	defaultPool   *portalapi.Pool
-	released      map[string]int64 // SCIM id → revision of the release, of users without an account
+	released      map[string]int64           // SCIM id → revision of the release, of users without an account
+	releasedPins  map[string][]portalapi.Pin // name of an AgentPool without a pool → the pins of its released pool
 	roles         map[string]portalapi.Role
 	configuration *portalapi.Configuration
 	locals        int
@@ -81,7 +82,7 @@ type written struct {
 // New returns an empty mirror without a listing. It calls notify after each difference, without a
 // lock and on the goroutine that found the difference; notify must not block for long.
 func New(notify func(Event)) *Mirror {
-	m := &Mirror{notify: notify, released: map[string]int64{}}
+	m := &Mirror{notify: notify, released: map[string]int64{}, releasedPins: map[string][]portalapi.Pin{}}
 	m.reset()
 	return m
 }
@@ -152,6 +153,14 @@ func (m *Mirror) Released(owner string) int64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.released[owner]
+}
+
+// ReleasedPins returns the pins of the pool that the owner with this name had until its release, as
+// portalapi.ReleasedPins. It returns nil if the owner has a pool again.
+func (m *Mirror) ReleasedPins(owner string) []portalapi.Pin {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.releasedPins[owner]
 }
 
 // Pool returns the pool with the id, or nil.
@@ -410,6 +419,7 @@ func (m *Mirror) setPool(p *portalapi.Pool) (before *portalapi.Pool, changed boo
 	if before != nil && before.Revision > p.Revision {
 		return before, false
 	}
+	m.setPoolOwner(before, p)
 	next := maps.Clone(m.pools)
 	if next == nil {
 		next = map[string]*portalapi.Pool{}
@@ -417,6 +427,29 @@ func (m *Mirror) setPool(p *portalapi.Pool) (before *portalapi.Pool, changed boo
 	next[p.ID] = p
 	m.indexPools(next)
 	return before, before == nil || !samePool(before, p)
+}
+
+// setPoolOwner does for released pools what setOwner does for released accounts. before is nil for
+// a new pool, and after for a deleted one. The caller has locked m.mu.
+func (m *Mirror) setPoolOwner(before, after *portalapi.Pool) {
+	var from, to portalapi.Owner
+	if before != nil {
+		from = before.Owner
+	}
+	if after != nil {
+		to = after.Owner
+	}
+	if from.UID == to.UID {
+		return
+	}
+	if from.Name != "" && from.Name != to.Name {
+		if pins := portalapi.ReleasedPins(before.Pins); len(pins) > 0 {
+			m.releasedPins[from.Name] = pins
+		} else {
+			delete(m.releasedPins, from.Name)
+		}
+	}
+	delete(m.releasedPins, to.Name)
 }
 
 func samePool(a, b *portalapi.Pool) bool {

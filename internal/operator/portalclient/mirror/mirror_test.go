@@ -5,11 +5,14 @@ package mirror_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
@@ -29,6 +32,8 @@ type source struct {
 	lists    int
 	changed  chan struct{}
 	onPage   func() // called after a page was read and before it is returned
+
+	releasedPools []portalapi.ReleasedPool
 }
 
 func newSource(accounts ...portalapi.Account) *source {
@@ -64,6 +69,12 @@ func (s *source) Released(context.Context, string, int) ([]portalapi.ReleasedOwn
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.released), "", s.fail
+}
+
+func (s *source) ReleasedPools(context.Context, string, int) ([]portalapi.ReleasedPool, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.releasedPools), "", s.fail
 }
 
 func (s *source) Pools(context.Context) ([]portalapi.Pool, error) {
@@ -375,6 +386,71 @@ func TestReleased(t *testing.T) {
 		time.Sleep(90 * time.Second) // a listing waits for the running feed request
 		synctest.Wait()
 		is("written during a listing", map[string]int64{"ada": 0, "bob": 7, "carl": 9, "eve": 0})
+	})
+}
+
+// TestReleasedPools: what the lines of a released pool meant is known from the listing and from the
+// feed, until the owner's name has a pool again.
+func TestReleasedPools(t *testing.T) {
+	pins := func(group string) []portalapi.Pin {
+		return []portalapi.Pin{{Line: "displayName Leads", ID: group, Revision: 3}}
+	}
+	owned := func(id, owner string, revision int64, pins ...portalapi.Pin) portalapi.Pool {
+		p := portalapi.Pool{ID: id, Name: id, Pins: pins, Revision: revision}
+		if owner != "" {
+			p.Owner = portalapi.Owner{UID: fmt.Sprint("uid-", owner, revision), Name: owner}
+		}
+		return p
+	}
+	gone := func(id string) portalapi.Change {
+		return portalapi.Change{Kind: portalapi.ChangePool, ID: id, Gone: true}
+	}
+	is := func(p portalapi.Pool) portalapi.Change {
+		return portalapi.Change{Kind: portalapi.ChangePool, ID: p.ID, Pool: &p}
+	}
+	src := newSource()
+	src.pools = []portalapi.Pool{owned("a", "ada", 1, pins("ga")...), owned("b", "bob", 1, pins("gb")...), owned("c", "carl", 1, pins("gc")...)}
+	src.releasedPools = []portalapi.ReleasedPool{{Name: "eve", Pins: portalapi.ReleasedPins(pins("ge"))}}
+	follow(t, src, mirror.Options{Relist: time.Minute}, func(t *testing.T, m *mirror.Mirror, _ *events) {
+		kept := func(when string, want map[string]string) {
+			t.Helper()
+			for owner, group := range want {
+				var now []portalapi.Pin
+				if group != "" {
+					now = portalapi.ReleasedPins(pins(group))
+				}
+				if diff := cmp.Diff(now, m.ReleasedPins(owner)); diff != "" {
+					t.Errorf("%s: the pins of %s (-want +got):\n%s", when, owner, diff)
+				}
+			}
+		}
+		kept("listed", map[string]string{"ada": "", "bob": "", "carl": "", "eve": "ge"})
+		push := func(changes ...portalapi.Change) {
+			src.set(func() { src.feed = append(src.feed, changes...) })
+			synctest.Wait()
+		}
+		push(gone("a"), is(owned("b", "", 2)), is(owned("c", "dave", 2, pins("gc")...)))
+		kept("deleted, orphaned and taken over", map[string]string{"ada": "ga", "bob": "gb", "carl": "gc", "dave": "", "eve": "ge"})
+		again := owned("a2", "ada", 1, pins("ga")...)
+		m.PutPool(&again)
+		restored := owned("c", "dave", 3, pins("gc")...)
+		m.PutPool(&restored)
+		kept("created again, and restored", map[string]string{"ada": "", "carl": "gc", "dave": ""})
+		push(gone("a2"), is(owned("b", "bob", 3)), gone("b"))
+		kept("deleted with and without pins", map[string]string{"ada": "ga", "bob": ""})
+
+		src.set(func() {
+			src.pools = []portalapi.Pool{restored}
+			src.releasedPools = []portalapi.ReleasedPool{{Name: "dave", Pins: portalapi.ReleasedPins(pins("old"))}, {Name: "eve", Pins: portalapi.ReleasedPins(pins("ge"))}}
+			src.onPage = func() { // after the page was read, before it is returned
+				eve := owned("e", "eve", 1)
+				m.PutPool(&eve)
+				src.set(func() { src.onPage = nil })
+			}
+		})
+		time.Sleep(90 * time.Second) // a listing waits for the running feed request
+		synctest.Wait()
+		kept("listed again, with a pool that was created meanwhile", map[string]string{"ada": "", "dave": "", "eve": ""})
 	})
 }
 

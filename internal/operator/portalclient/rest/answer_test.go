@@ -86,6 +86,10 @@ func operations() map[string]operation {
 			_, _, err := c.Released(ctx, "", 1)
 			return err
 		}},
+		"ReleasedPools": {"ReleasedPoolPage", func(ctx context.Context, c *Client) error {
+			_, _, err := c.ReleasedPools(ctx, "", 1)
+			return err
+		}},
 		"SCIMKeys": {"KeyDigestList", func(ctx context.Context, c *Client) error { _, err := c.SCIMKeys(ctx); return err }},
 		"AuditHead": {"AuditHead", func(ctx context.Context, c *Client) error {
 			_, err := c.AuditHead(ctx, 7)

@@ -142,6 +142,24 @@ func (c *Client) Released(ctx context.Context, after string, limit int) ([]porta
 	return page, wire.Next, nil
 }
 
+// ReleasedPools implements portalapi.Releases.
+func (c *Client) ReleasedPools(ctx context.Context, after string, limit int) ([]portalapi.ReleasedPool, string, error) {
+	params := &portalv1.ListReleasedPoolsParams{Limit: &limit}
+	if after != "" {
+		params.After = &after
+	}
+	var wire portalv1.ReleasedPoolPage
+	err := c.call(ctx, "list released pools", 0, &wire, func(ctx context.Context) (*http.Response, error) { return c.api.ListReleasedPools(ctx, params) })
+	if err != nil {
+		return nil, "", err
+	}
+	page := make([]portalapi.ReleasedPool, len(wire.Items))
+	for i, o := range wire.Items {
+		page[i] = portalapi.ReleasedPool{Name: o.OwnerName, Pins: pins(o.Pins)}
+	}
+	return page, wire.Next, nil
+}
+
 // Pools implements portal.Reader.
 func (c *Client) Pools(ctx context.Context) ([]portalapi.Pool, error) {
 	var wire portalv1.PoolList

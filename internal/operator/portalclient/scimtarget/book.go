@@ -110,12 +110,15 @@ type book struct {
 	released map[string]int64 // by the owner's name: the revision of the release, of owners without an account
 	removed  []removal
 	next     int64 // the next revision of a record
+
+	releasedPins map[string][]portalapi.Pin // by the owner's name: the pins of the released pool, of owners without a pool
 }
 
 func newBook(revision int64) *book {
 	return &book{
 		accounts: map[string]*account{}, byOwner: map[string]*account{}, ofOwner: map[string]*account{}, byName: map[string]*account{}, creating: map[string]*account{},
 		pools: map[string]*pool{}, pending: map[string]*pool{}, retired: map[string]bool{}, released: map[string]int64{}, next: revision,
+		releasedPins: map[string][]portalapi.Pin{},
 	}
 }
 
@@ -126,6 +129,7 @@ const (
 	keyPool     = "pool."
 	keyRemoved  = "removed."
 	keyReleased = "released."
+	keyPins     = "pins."
 )
 
 // keyOf returns the key of a record, by what identified it when the record was made.
@@ -156,6 +160,10 @@ func (b *book) load(entries map[string][]byte) error {
 			var o portalapi.ReleasedOwner
 			err = json.Unmarshal(value, &o)
 			b.released[o.Name] = o.Revision
+		case strings.HasPrefix(key, keyPins):
+			var o portalapi.ReleasedPool
+			err = json.Unmarshal(value, &o)
+			b.releasedPins[o.Name] = o.Pins
 		case strings.HasPrefix(key, keyRemoved):
 			var more []removal
 			err = json.Unmarshal(value, &more)

@@ -407,6 +407,7 @@ func (c *Client) applyGroups(f found, began int64, entries map[string]any) map[s
 			}
 		case f.groups[id] == nil:
 			delete(b.pools, id)
+			b.changePoolOwner(entries, p.record, portalapi.Owner{})()
 			c.touch(portalapi.ChangePool, id)
 			if p.key != "" {
 				entries[p.key] = nil

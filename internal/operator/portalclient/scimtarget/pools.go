@@ -244,11 +244,16 @@ func (c *Client) createPool(ctx context.Context, w portalapi.PoolWrite, record p
 // newPool adds the pool to the ledger and the book.
 func (c *Client) newPool(ctx context.Context, p *pool) (*portalapi.Pool, error) {
 	p.record.ID, p.record.Creating = p.id, false
-	if err := c.put(ctx, map[string]any{p.key: p.record}); err != nil {
+	entries := map[string]any{p.key: p.record}
+	c.mu.Lock()
+	owned := c.book.changePoolOwner(entries, poolRecord{}, p.record.Owner)
+	c.mu.Unlock()
+	if err := c.put(ctx, entries); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	owned()
 	delete(c.book.pending, p.record.Owner.UID)
 	c.book.pools[p.id] = p
 	c.poolTouched(p)
@@ -316,13 +321,16 @@ func (c *Client) updatePool(ctx context.Context, w portalapi.PoolWrite, p *pool,
 	after.ID = p.id
 	c.mu.Lock()
 	before := p.record
+	entries := map[string]any{p.key: after}
+	owned := c.book.changePoolOwner(entries, before, after.Owner)
 	c.mu.Unlock()
 	if !sameRecords(before, after) {
-		if err := c.put(ctx, map[string]any{p.key: after}); err != nil {
+		if err := c.put(ctx, entries); err != nil {
 			return nil, err
 		}
 	}
 	c.mu.Lock()
+	owned()
 	if former := before.Owner.UID; former != "" && former != w.Owner.UID {
 		c.book.retired[former] = true
 	}
@@ -452,12 +460,17 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 	if !deletes && len(after.Roles) > 0 {
 		entry = after
 	}
-	if err := c.put(ctx, map[string]any{p.key: entry}); err != nil {
+	entries := map[string]any{p.key: entry}
+	c.mu.Lock()
+	owned := c.book.changePoolOwner(entries, p.record, portalapi.Owner{})
+	c.mu.Unlock()
+	if err := c.put(ctx, entries); err != nil {
 		c.unretire(ownerUID)
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	owned()
 	c.released(p, after, remove, deletes)
 	return nil
 }

@@ -18,16 +18,9 @@ func (c *Client) Released(ctx context.Context, after string, limit int) (page []
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	owners := slices.Sorted(maps.Keys(c.book.released))
-	from, found := slices.BinarySearch(owners, after)
-	if found {
-		from++
-	}
-	for _, name := range owners[from:min(len(owners), from+limit)] {
+	owners, next := pageOf(slices.Sorted(maps.Keys(c.book.released)), after, limit)
+	for _, name := range owners {
 		page = append(page, portalapi.ReleasedOwner{Name: name, Revision: c.book.released[name]})
-	}
-	if from+limit < len(owners) {
-		next = page[len(page)-1].Name
 	}
 	return page, next, nil
 }

@@ -42,6 +42,9 @@ func (e *empty) Accounts(context.Context, string, int) ([]portalapi.Account, str
 func (e *empty) Released(context.Context, string, int) ([]portalapi.ReleasedOwner, string, error) {
 	return nil, "", e.err()
 }
+func (e *empty) ReleasedPools(context.Context, string, int) ([]portalapi.ReleasedPool, string, error) {
+	return nil, "", e.err()
+}
 func (e *empty) Pools(context.Context) ([]portalapi.Pool, error) {
 	return []portalapi.Pool{{ID: "d", Name: "Default", Default: true}}, e.err()
 }
