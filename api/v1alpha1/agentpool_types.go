@@ -193,7 +193,8 @@ type AgentPoolStatus struct {
 	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Members []PinnedMember `json:"members,omitempty"`
-	// memberCount is the number of members of the pool. It is updated at most twice a minute.
+	// memberCount is the number of ScimUsers in the pool. It is updated at most twice a minute. The
+	// portal's own number also has local accounts, which administrators manage there.
 	// +optional
 	MemberCount int64 `json:"memberCount"`
 	// conditions of the pool. docs/reference/conditions.md lists types and reasons.

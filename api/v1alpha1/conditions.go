@@ -57,6 +57,8 @@ const (
 	ReasonGroupRenamed  = "GroupRenamed"  // the group of a line has another name now and still fills the pool
 	ReasonMemberRenamed = "MemberRenamed" // the user of a line has another name now and stays in the pool
 
+	ReasonPoolWithoutOwner = "PoolWithoutOwner" // the user has a role by a pool that its AgentPool released
+
 	// Reconciling: work is in progress.
 	ReasonProgressing = "Progressing" // the pass has not come to this part yet
 	ReasonDeleting    = "Deleting"    // the object is being deleted, or the provider deleted it; something has to happen first

@@ -256,7 +256,7 @@ type Manager struct {
 }
 
 // PoolSource is the reason why a user is in a pool.
-// +kubebuilder:validation:Enum=Default;Group;Declared;Filter;Held;OwnerGone
+// +kubebuilder:validation:Enum=Default;Group;Declared;Filter;Held;OwnerGone;WithoutOwner
 type PoolSource string
 
 const (
@@ -268,13 +268,16 @@ const (
 
 	// PoolSourceOwnerGone: the AgentPool no longer exists, and the portal still has its pool.
 	PoolSourceOwnerGone PoolSource = "OwnerGone"
+	// PoolSourceWithoutOwner: an AgentPool added the user and then released the pool, for example
+	// with onDelete: Orphan. No AgentPool manages the pool: administrators do, in the portal.
+	PoolSourceWithoutOwner PoolSource = "WithoutOwner"
 )
 
 // PoolMembership is one pool that a user is in, with the reason. If there are several reasons, it
 // has the first one in the order of the constants of PoolSource.
 type PoolMembership struct {
-	// name of the AgentPool.
-	// +kubebuilder:validation:MaxLength=253
+	// name of the AgentPool. With the source WithoutOwner, the pool's name in the portal.
+	// +kubebuilder:validation:MaxLength=256
 	Name string `json:"name"`
 	// source is the reason why the user is in the pool.
 	Source PoolSource `json:"source"`

@@ -18,11 +18,14 @@ import (
 )
 
 // withoutObject contains the accounts and pools in the portal that the operator manages and that
-// have no object, and the pools that it does not manage and that give roles to its users.
+// have no object, the pools that it does not manage and that give roles to its users, and the local
+// accounts that have roles by pools that it manages.
 type withoutObject struct {
 	Accounts []preview.Account `json:"accounts"`
 	Pools    []preview.Pool    `json:"pools"`
 	Unowned  []preview.Pool    `json:"poolsWithoutOwner"`
+
+	LocalMembers []preview.LocalMember `json:"localMembers"`
 }
 
 func audit(o *options) *cobra.Command {
@@ -40,8 +43,8 @@ func audit(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			found := withoutObject{r.WithoutUser, r.WithoutAgentPool, r.WithoutOwner}
-			none := len(found.Accounts)+len(found.Pools)+len(found.Unowned) == 0
+			found := withoutObject{r.WithoutUser, r.WithoutAgentPool, r.WithoutOwner, r.LocalMembers}
+			none := len(found.Accounts)+len(found.Pools)+len(found.Unowned)+len(found.LocalMembers) == 0
 			if err := o.print(found, func(w io.Writer) { auditTable(w, found) }); err != nil || none {
 				return err
 			}
@@ -80,13 +83,33 @@ func auditTable(w io.Writer, found withoutObject) {
 		table(w, rows)
 	}
 	if len(found.Unowned) > 0 {
-		rows := [][]string{{"POOL WITHOUT OWNER", "NAME", "ROLES", "SCIM USERS"}}
+		rows := [][]string{{"POOL WITHOUT OWNER", "NAME", "ROLES", "SCIM USERS", "WHO"}}
 		for _, p := range found.Unowned {
-			rows = append(rows, []string{p.ID, p.Name, strings.Join(p.Roles, ","), strconv.Itoa(p.Users)})
+			rows = append(rows, []string{p.ID, p.Name, strings.Join(p.Roles, ","), strconv.Itoa(p.Users), some(p.UserNames)})
 		}
 		table(w, rows)
 		fmt.Fprintln(w, "The operator does not change pools without an owner: their members keep the roles. To manage one, set spec.adopt of an AgentPool to its id; or change it in the portal.")
 	}
+	if len(found.LocalMembers) > 0 {
+		rows := [][]string{{"LOCAL ACCOUNT", "USER NAME", "IN AGENTPOOLS", "ROLES BY THEM"}}
+		for _, a := range found.LocalMembers {
+			rows = append(rows, []string{a.ID, a.UserName, strings.Join(a.AgentPools, ","), strings.Join(a.Roles, ",")})
+		}
+		table(w, rows)
+		fmt.Fprintln(w, "Neither the provider nor an AgentPool decides about a local account: it keeps these roles, also after its user was deleted with onDelete: Orphan. To take them away, change the account in the portal.")
+	}
+}
+
+// maxNamed is the maximum number of users that a row names. -o json has all.
+const maxNamed = 5
+
+// some returns the first names, and how many others there are.
+func some(names []string) string {
+	out := strings.Join(names[:min(len(names), maxNamed)], ",")
+	if more := len(names) - maxNamed; more > 0 {
+		out += fmt.Sprintf(" and %d more", more)
+	}
+	return out
 }
 
 // guardOf returns what the guard holds of the pool, or what a person dropped.

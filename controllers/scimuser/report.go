@@ -38,7 +38,8 @@ func (p *scope) count(bool) time.Duration {
 }
 
 // memberships returns the pools that the user must be in, and the pools that the user is still in
-// because the removal is held or was dropped, or because the AgentPool no longer exists.
+// because the removal is held or was dropped, or because the AgentPool no longer exists or released
+// the pool.
 func memberships(p *scope) []v1alpha1.PoolMembership {
 	out := make([]v1alpha1.PoolMembership, len(p.access.Pools), len(p.access.Pools)+len(p.kept))
 	for i, m := range p.access.Pools {
@@ -48,8 +49,8 @@ func memberships(p *scope) []v1alpha1.PoolMembership {
 		out = append(out, v1alpha1.PoolMembership{Name: name, Source: v1alpha1.PoolSourceHeld, Held: true})
 	}
 	if p.have != nil {
-		gone, _ := p.snapshot.AccessThrough(userplan.Granted(p.have))
-		for _, m := range gone {
+		unmanaged, _ := p.snapshot.AccessThrough(userplan.Granted(p.have))
+		for _, m := range unmanaged {
 			if !slices.ContainsFunc(out, func(o v1alpha1.PoolMembership) bool { return o.Name == m.Pool }) {
 				out = append(out, v1alpha1.PoolMembership{Name: m.Pool, Source: v1alpha1.PoolSource(m.Source)})
 			}

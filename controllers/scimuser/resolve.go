@@ -69,6 +69,11 @@ func (p *scope) verify(context.Context) pass.Outcome {
 	case len(gone) > 0:
 		return pass.Stop(conditions.False(typ, v1alpha1.ReasonPoolOwnerGone, gone[0].Message(p.user.Namespace)))
 	}
+	if p.have != nil {
+		if free := p.snapshot.RolesWithoutOwner(userplan.Granted(p.have)); len(free) > 0 {
+			return pass.Stop(conditions.True(typ, v1alpha1.ReasonPoolWithoutOwner, free[0].Message(p.user.Namespace)))
+		}
+	}
 	return pass.Stop(conditions.True(typ, v1alpha1.ReasonInherited, "Has exactly the roles of its pools"))
 }
 

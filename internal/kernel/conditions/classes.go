@@ -45,6 +45,8 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonGroupRenamed:  Good,
 		v1alpha1.ReasonMemberRenamed: Good,
 
+		v1alpha1.ReasonPoolWithoutOwner: Good,
+
 		v1alpha1.ReasonProgressing:         Progressing,
 		v1alpha1.ReasonDeleting:            Progressing,
 		v1alpha1.ReasonPortalUnreachable:   Progressing,

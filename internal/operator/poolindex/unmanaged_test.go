@@ -74,28 +74,32 @@ func TestAccessThrough(t *testing.T) {
 		reason string
 		in     []string
 		gone   []string
+		free   []string
 		roles  []access.Grant
 	}{
-		"RuledPools": {"A pool with an AgentPool gives its roles, and its owner is not gone.", []string{"default", "ruled"}, nil, []access.Grant{{Role: "ROLE_A", From: []string{"ruled"}}}},
+		"RuledPools": {"A pool with an AgentPool gives its roles, and its owner is not gone.", []string{"default", "ruled"}, nil, nil, []access.Grant{{Role: "ROLE_A", From: []string{"ruled"}}}},
 		"OwnerGone": {
-			"A pool whose AgentPool is gone still gives the roles that its owner granted, also if another pool gives the same role.", []string{"default", "gone", "ruled"}, []string{"gone"},
+			"A pool whose AgentPool is gone still gives the roles that its owner granted, also if another pool gives the same role.", []string{"default", "gone", "ruled"}, []string{"gone"}, nil,
 			[]access.Grant{{Role: "ROLE_A", From: []string{"gone", "ruled"}}, {Role: "ROLE_C", From: []string{"gone"}}},
 		},
-		"NotAdoptedYet":   {"The owner of a pool whose AgentPool was restored is not gone: the AgentPool takes the pool over soon.", []string{"default", "restored"}, nil, []access.Grant{{Role: "ROLE_B", From: []string{"restored"}}}},
-		"MadeInThePortal": {"A pool that was created in the portal gives its roles and has no owner that is gone.", []string{"default", "portals"}, nil, []access.Grant{{Role: "ROLE_D", From: []string{"Made in the portal"}}}},
+		"NotAdoptedYet": {"The owner of a pool whose AgentPool was restored is not gone: the AgentPool takes the pool over soon.", []string{"default", "restored"}, nil, nil, []access.Grant{{Role: "ROLE_B", From: []string{"restored"}}}},
+		"WithoutOwner":  {"A pool without an owner gives its roles under its name in the portal, and its owner is not gone.", []string{"default", "portals"}, nil, []string{"Made in the portal"}, []access.Grant{{Role: "ROLE_D", From: []string{"Made in the portal"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			gone, roles := snapshot.AccessThrough(tc.in)
-			var names []string
-			for _, g := range gone {
-				names = append(names, g.Pool)
+			unmanaged, roles := snapshot.AccessThrough(tc.in)
+			names := map[access.Source][]string{}
+			for _, u := range unmanaged {
+				names[u.Source] = append(names[u.Source], u.Pool)
 			}
 			want := slices.Concat(tc.roles, []access.Grant{{Role: access.UserRole, From: []string{"default"}}})
-			if diff := cmp.Diff(tc.gone, names) + cmp.Diff(want, roles); diff != "" {
+			if diff := cmp.Diff(tc.gone, names[poolindex.OwnerGone]) + cmp.Diff(tc.free, names[poolindex.WithoutOwner]) + cmp.Diff(want, roles); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 			if got := snapshot.OwnerGone(tc.in); len(got) != len(tc.gone) {
 				t.Errorf("%s Owner gone: %+v", tc.reason, got)
+			}
+			if got := snapshot.RolesWithoutOwner(tc.in); len(got) != len(tc.free) {
+				t.Errorf("%s Without an owner: %+v", tc.reason, got)
 			}
 		})
 	}

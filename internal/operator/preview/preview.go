@@ -53,7 +53,7 @@ type preview struct {
 
 // Compute returns the report. It fails if it cannot read the objects or the portal.
 func Compute(ctx context.Context, o Options) (*Report, error) {
-	p := &preview{Options: o, config: &v1alpha1.IdentityConfiguration{}, portal: mirror.New(func(mirror.Event) {}), report: &Report{Namespace: o.Namespace, Pools: []Step{}, WithoutUser: []Account{}, WithoutAgentPool: []Pool{}, WithoutOwner: []Pool{}}}
+	p := &preview{Options: o, config: &v1alpha1.IdentityConfiguration{}, portal: mirror.New(func(mirror.Event) {}), report: &Report{Namespace: o.Namespace, Pools: []Step{}, WithoutUser: []Account{}, WithoutAgentPool: []Pool{}, WithoutOwner: []Pool{}, LocalMembers: []LocalMember{}}}
 	key := client.ObjectKey{Namespace: o.Namespace, Name: v1alpha1.DefaultName}
 	if err := o.Objects.Get(ctx, key, p.config); err != nil {
 		return nil, fmt.Errorf("get IdentityConfiguration %s: %w", key, err)
@@ -96,6 +96,7 @@ func (p *preview) run(ctx context.Context) error {
 			r.WithoutOwner = append(r.WithoutOwner, found)
 		}
 	}
+	r.LocalMembers = localMembers(p.portal)
 	left, err := removals.Budgets(ctx, p.Portal, p.config.Spec.DeprovisioningGuard)
 	if err != nil {
 		return err

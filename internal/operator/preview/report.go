@@ -44,6 +44,10 @@ type Report struct {
 	// that SCIM manages, as after the deletion of an AgentPool with onDelete: Orphan. The operator
 	// does not change them, so these users keep the roles whatever the provider pushes.
 	WithoutOwner []Pool `json:"withoutOwner"`
+	// LocalMembers lists the active local accounts that have roles by pools of AgentPools, for
+	// example of users that were deleted with onDelete: Orphan. Neither the provider nor the
+	// AgentPool decides about these memberships: administrators do, in the portal.
+	LocalMembers []LocalMember `json:"localMembers"`
 	// Replacement describes how to change the provider, and what that does. It is empty if the spec
 	// names the bound provider.
 	Replacement string `json:"replacement,omitempty"`
@@ -120,6 +124,13 @@ type Account struct {
 	ScimUser string `json:"scimUser,omitempty"` // name of the ScimUser that adopts or owned the account
 }
 
+// LocalMember is a local account that has roles by pools of AgentPools.
+type LocalMember struct {
+	Account
+	AgentPools []string `json:"agentPools"` // names, sorted
+	Roles      []string `json:"roles"`      // that these pools grant, sorted
+}
+
 // Pool is a pool in the portal whose AgentPool does not exist.
 type Pool struct {
 	ID        string   `json:"id"`
@@ -127,6 +138,8 @@ type Pool struct {
 	AgentPool string   `json:"agentPool"`
 	Roles     []string `json:"roles"`
 	Users     int      `json:"users"` // number of active users in the pool
+	// UserNames contains the names of these users, sorted, for a pool without an owner.
+	UserNames []string `json:"userNames,omitempty"`
 	// Held is the id of the removal that the deprovisioning guard holds, or that a person dropped.
 	Held    string `json:"held,omitempty"`
 	Dropped bool   `json:"dropped,omitempty"` // a person dropped the removal: the pool stays
@@ -140,10 +153,38 @@ func withoutOwner(p *portalapi.Pool, m *mirror.Mirror) (out Pool, gives bool) {
 	out = Pool{ID: p.ID, Name: p.Name, Roles: p.Roles}
 	for _, a := range m.Accounts() {
 		if a.Owner.UID != "" && a.Status == portalapi.StatusActive && slices.Contains(a.Pools, p.ID) {
-			out.Users++
+			out.UserNames = append(out.UserNames, a.UserName)
 		}
 	}
+	slices.Sort(out.UserNames)
+	out.Users = len(out.UserNames)
 	return out, out.Users > 0
+}
+
+// localMembers returns the active local accounts that are in pools of AgentPools with roles, in
+// order of user name. Everyone is in the default pool, so it does not count.
+func localMembers(m *mirror.Mirror) []LocalMember {
+	out := []LocalMember{}
+	for _, a := range m.Accounts() {
+		if a.ManagedBy != portalapi.ManagedByLocal || a.Status != portalapi.StatusActive {
+			continue
+		}
+		l := LocalMember{Account: account(a)}
+		for _, id := range a.Pools {
+			if p := m.Pool(id); p != nil && p.Owner.UID != "" && !p.Default && len(provision.Granted(p)) > 0 {
+				l.AgentPools, l.Roles = append(l.AgentPools, p.Owner.Name), append(l.Roles, provision.Granted(p)...)
+			}
+		}
+		if len(l.AgentPools) == 0 {
+			continue
+		}
+		slices.Sort(l.AgentPools)
+		slices.Sort(l.Roles)
+		l.Roles = slices.Compact(l.Roles)
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b LocalMember) int { return strings.Compare(a.UserName, b.UserName) })
+	return out
 }
 
 func withoutAgentPool(p *portalapi.Pool, m *mirror.Mirror) Pool {

@@ -72,9 +72,11 @@ func RolesOf(ids []string, m *mirror.Mirror) []string {
 
 // PoolNames returns the names of the pools, in their order.
 func PoolNames(in []v1alpha1.PoolMembership) []string {
-	out := make([]string, len(in))
-	for i, m := range in {
-		out[i] = m.Name
+	out := make([]string, 0, len(in))
+	for _, m := range in {
+		if m.Source != v1alpha1.PoolSourceWithoutOwner {
+			out = append(out, m.Name)
+		}
 	}
 	return out
 }

@@ -53,7 +53,8 @@ func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror
 }
 
 // AddUnmanaged adds to a what the user has in the portal without an AgentPool that gives it: the
-// pools whose AgentPool no longer exists, and the roles of all pools that no AgentPool manages.
+// pools whose AgentPool no longer exists or released them, and the roles of all pools that no
+// AgentPool manages.
 func AddUnmanaged(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror) access.Access {
 	account := provisioned(u, m)
 	if account == nil {

@@ -185,3 +185,56 @@ func TestAdoptedPoolGainsRolesWhenItsFormerMembersHaveLeft(t *testing.T) {
 		w.provisioned(u, user)
 	}
 }
+
+// TestOrphans: an AgentPool and a user are deleted with onDelete: Orphan. What they leave in the
+// portal keeps its roles, and the status and the audit say so.
+func TestOrphans(t *testing.T) {
+	w := newWorld(t, wideGuard, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.OnDelete = v1alpha1.UserOrphan }))
+	spec := v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Groups: names("Engineers"), OnDelete: v1alpha1.PoolOrphan}
+	leads := w.pool("leads", spec)
+	ops := w.pool("ops", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: listed("bob@example.test", "eve@example.test")})
+	ada, bob, eve := w.push("ada@example.test"), w.push("bob@example.test"), w.push("eve@example.test")
+	engineers := w.group("Engineers", ada)
+	w.provisioned(ada, user, manager)
+	w.provisioned(bob, user, manager)
+	w.provisioned(eve, user, manager)
+	w.says(leads, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+
+	t.Log("the pool belongs to no AgentPool any more")
+	w.erase(leads)
+	w.gone(leads)
+	w.says(ada, v1alpha1.ConditionRolesInherited, v1alpha1.ReasonPoolWithoutOwner)
+	w.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.leave(engineers, ada)
+	w.isOnlyIn("ada@example.test", "leads")
+	w.says(ada, v1alpha1.ConditionRolesInherited, v1alpha1.ReasonPoolWithoutOwner)
+	in := v1alpha1.PoolMembership{Name: "leads", Source: v1alpha1.PoolSourceWithoutOwner}
+	if !slices.Contains(ada.Status.Pools, in) || strings.Contains(ada.Status.PoolNames, "leads") {
+		t.Errorf("the status has the pools %+v, in one line %q", ada.Status.Pools, ada.Status.PoolNames)
+	}
+	r := w.preview(false)
+	if len(r.WithoutOwner) != 1 || r.WithoutOwner[0].Name != "leads" || !slices.Equal(r.WithoutOwner[0].UserNames, []string{"ada@example.test"}) {
+		t.Errorf("the audit lists %+v", r.WithoutOwner)
+	}
+	if s := step(r, "ada@example.test"); s.Writes() || !slices.Contains(s.Pools, preview.Membership{Name: "leads", Source: string(v1alpha1.PoolSourceWithoutOwner)}) {
+		t.Errorf("the plan says %+v", s)
+	}
+
+	t.Log("the account is local, and stays in the pool of the AgentPool")
+	w.remove(bob)
+	w.gone(bob)
+	w.eventually("the account is local", func() error {
+		if a := w.account("bob@example.test"); a.ManagedBy != portalapi.ManagedByLocal || !slices.Contains(a.Roles, manager) {
+			return fmt.Errorf("the account is %+v", a)
+		}
+		return nil
+	})
+	local := w.preview(false).LocalMembers
+	if len(local) != 1 || local[0].UserName != "bob@example.test" || !slices.Equal(local[0].AgentPools, []string{"ops"}) || !slices.Equal(local[0].Roles, []string{manager}) {
+		t.Errorf("the audit lists %+v", local)
+	}
+	w.must(w.client.Get(t.Context(), keyOf(ops), ops))
+	if all := w.portalPool(ops.Status.Pool).Members; all != 1+len(local) {
+		t.Errorf("the pool has 1 user, the audit %d local accounts, and the portal %d members", len(local), all)
+	}
+}
