@@ -35,6 +35,7 @@ var tables = []table{
 	{name: "former_leaders"},
 	{name: "retired_owners"},
 	{name: "released_owners"},
+	{name: "released_pins"},
 	{name: "accounts"},
 	{name: "account_roles", references: []reference{toAccount, toRole}},
 	{name: "account_words", references: []reference{toAccount}},
