@@ -3,14 +3,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
 )
 
 func bind(o *options) *cobra.Command {
@@ -40,8 +44,7 @@ func bind(o *options) *cobra.Command {
 				return errors.New("the portal is bound to no operator, so there is none to replace: this one binds it by itself")
 			}
 			if replace {
-				return o.decideAll(cmd.Context(), v1alpha1.AnnotationReplaceOperator, b.ID,
-					"Noted: this operator takes the place of the one of "+place(b)+".")
+				return o.replaceOperator(cmd.Context(), c, namespace, b)
 			}
 			return o.print(b, func(w io.Writer) {
 				if b == nil {
@@ -55,6 +58,25 @@ func bind(o *options) *cobra.Command {
 	cmd.Flags().BoolVar(&replace, "replace", false, "let the operator of this namespace take the place of the one that the portal is bound to")
 	o.portalFlags(cmd)
 	return cmd
+}
+
+// replaceOperator approves that the operator of the namespace replaces the bound one. A change of
+// the provider is another decision, so the text says which one the portal keeps.
+func (o *options) replaceOperator(ctx context.Context, c client.Client, namespace string, b *portalapi.Binding) error {
+	config, err := configuration(ctx, c, namespace)
+	if err != nil {
+		return err
+	}
+	if b.UID == string(config.UID) {
+		fmt.Fprintln(o.streams.Out, "The portal is bound to this operator already.")
+		return nil
+	}
+	done := "Noted: this operator takes the place of the one of " + place(b) + "."
+	declared := provision.WantBinding(config, "")
+	if first, want := b.Provider(), declared.Provider(); !first.IsRefined(want) {
+		done += fmt.Sprintf(" The portal stays integrated with %s, and %s is refused. To replace %s afterwards: %s", first, want, first, shell.Scim(namespace, "provider", "--replace", first.String()))
+	}
+	return o.decideAll(ctx, v1alpha1.AnnotationReplaceOperator, b.ID, done)
 }
 
 func place(b *portalapi.Binding) string {

@@ -222,7 +222,39 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	}
 	s.badInput()
 	s.wrongNamespace()
+	s.replacesOperator()
 	s.replacesProvider(config)
+}
+
+// replacesOperator binds the portal to another operator, and to this one. A replacement says which
+// provider the portal keeps.
+func (s *scene) replacesOperator() {
+	s.Helper()
+	config := &v1alpha1.IdentityConfiguration{}
+	key := client.ObjectKey{Namespace: namespace, Name: v1alpha1.DefaultName}
+	bind := func(b portalapi.Binding, replaces string) string {
+		s.Helper()
+		b.Replaces = replaces
+		id, err := s.store.Bind(s.Context(), operator, b)
+		s.must(err)
+		return id
+	}
+	theirs := portalapi.Binding{Cluster: "another", Namespace: namespace, Name: v1alpha1.DefaultName, UID: "another", ProviderType: "Okta", ProviderName: "theirs"}
+	id := bind(theirs, "")
+	out, code := s.run("bind", "--replace")
+	if code != 0 || !strings.Contains(out, "The portal stays integrated with Okta/theirs, and Okta is refused. To replace Okta/theirs afterwards: kubectl scim provider --replace Okta/theirs -n "+namespace) {
+		s.Errorf("bind --replace: exit code %d, %s", code, out)
+	}
+	s.must(s.cp.Client.Get(s.Context(), key, config))
+	if got := config.Annotations[v1alpha1.AnnotationReplaceOperator]; got != id {
+		s.Errorf("the decision is about %q, want the binding %s", got, id)
+	}
+	ours := theirs
+	ours.Cluster, ours.UID = "cluster", string(config.UID)
+	bind(ours, id)
+	if out, code := s.run("bind", "--replace"); code != 0 || !strings.Contains(out, "bound to this operator already") {
+		s.Errorf("bind --replace when there is none to replace: exit code %d, %s", code, out)
+	}
 }
 
 // readsWithAKeyThatOnlyReads runs all commands that read the portal without the operator's key.

@@ -32,7 +32,7 @@ func (p *scope) conflict(ctx context.Context, refused error) (refusal, failed er
 	switch {
 	case first == nil: // released meanwhile
 		return nil, p.bindAs(ctx, want)
-	case first.Cluster != want.Cluster || first.Namespace != want.Namespace || first.Name != want.Name:
+	case !first.SamePlace(want):
 		return nil, refused
 	case p.config.Annotations[v1alpha1.AnnotationReplaceProvider] != first.Provider().String():
 		keep := want

@@ -73,6 +73,12 @@ func keyOfLeaver(w *onepass.World) {
 	w.Must(w.Portal.Store.DeleteAccount(w.T.Context(), fakeportal.Manager(), leaver.ID, nil))
 }
 
+// boundElsewhere binds the portal to another operator, for the Okta of this name.
+func boundElsewhere(w *onepass.World, name string) {
+	_, err := w.Portal.Bind(w.T.Context(), portalapi.Binding{Cluster: "other", Namespace: "other", Name: "default", UID: "other", ProviderType: "Okta", ProviderName: name})
+	w.Must(err)
+}
+
 // refuse fails one method of the portal.
 func refuse(w *onepass.World, method string, err error) {
 	w.Before(func(_ context.Context, c fakeportal.Call) error {
@@ -184,12 +190,27 @@ func TestReconcile(t *testing.T) {
 		},
 		"BoundElsewhere": {
 			reason: "A portal of another operator is not written, and the condition says how to take it over.",
-			given: func(w *onepass.World) {
-				key(w)
-				_, err := w.Portal.Bind(w.T.Context(), portalapi.Binding{Cluster: "other", Namespace: "other", Name: "default", UID: "other", ProviderType: "Okta"})
-				w.Must(err)
-			}, block: v1alpha1.ReasonConfigurationNotOK,
+			given:  func(w *onepass.World) { key(w); boundElsewhere(w, "") }, block: v1alpha1.ReasonConfigurationNotOK,
 			want: onepass.Want{Calls: "Bind", Ready: "False BoundToAnotherOperator", Says: "kubectl scim bind --replace", Again: retry},
+		},
+		"OtherOperatorAndProvider": {
+			reason: "If the portal is of another operator and of another provider, the operator is the cause, and its replacement comes first.",
+			given:  func(w *onepass.World) { key(w); boundElsewhere(w, "theirs") }, block: v1alpha1.ReasonConfigurationNotOK,
+			want: onepass.Want{Calls: "Bind", Ready: "False BoundToAnotherOperator", Says: "kubectl scim bind --replace", Again: retry},
+		},
+		"OperatorReplaced": {
+			reason: "A replacement of the operator does not replace its provider: that one keeps working, and the condition says how to replace it too.",
+			given:  func(w *onepass.World) { key(w); boundElsewhere(w, "theirs") },
+			then: func(w *onepass.World) {
+				bound, err := w.Portal.Configuration(w.T.Context())
+				w.Must(err)
+				c := configuration(nil)
+				w.Must(w.Kube.Get(w.T.Context(), client.ObjectKeyFromObject(c), c))
+				c.Annotations = map[string]string{v1alpha1.AnnotationReplaceOperator: bound.Binding.ID, v1alpha1.AnnotationDecidedBy: "boss"}
+				w.Must(w.Kube.Update(w.T.Context(), c))
+				known(w)
+			},
+			want: onepass.Want{Calls: "Bind Bind", Ready: "False AnotherProviderConfigured", Says: "kubectl scim provider --replace Okta/theirs", Again: resync},
 		},
 		"OtherProvider": {
 			reason: "A second provider is refused, and the first keeps working.",

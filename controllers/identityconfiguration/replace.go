@@ -18,6 +18,9 @@ import (
 // named that binding in the annotation, this operator replaces the other one and keeps the
 // binding's id, so that every record keeps its owner. Afterwards it removes the annotation:
 // otherwise this operator would take the portal back from an operator that replaces it later.
+//
+// A change of the provider is another decision. So the portal stays integrated with its provider if
+// the configuration names another one, which is then refused as in every other case.
 func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	id := p.config.Annotations[v1alpha1.AnnotationReplaceOperator]
 	switch {
@@ -28,9 +31,7 @@ func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	case id == "":
 		return withRemedy(refused, "If that operator is lost or must give up the portal, replace it with this one: "+shell.Scim(p.config.Namespace, "bind", "--replace"))
 	}
-	b := p.binding()
-	b.Replaces = id
-	err := p.bindAs(ctx, b)
+	err := p.replaceBinding(ctx, id)
 	if portalapi.CodeOf(err) == portalapi.CodeStaleRevision {
 		return withRemedy(refused, fmt.Sprintf("The annotation %s names another binding, %s: decide again with %s", v1alpha1.AnnotationReplaceOperator, id, shell.Scim(p.config.Namespace, "bind", "--replace")))
 	}
@@ -39,7 +40,30 @@ func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	}
 	p.Event(corev1.EventTypeNormal, "OperatorReplaced", "Bind", "This operator replaced the one that the portal was bound to, as %s decided; the binding id is still %s",
 		p.config.Annotations[v1alpha1.AnnotationDecidedBy], id)
-	return p.replaced(ctx)
+	if err := p.replaced(ctx); err != nil {
+		return err
+	}
+	return p.bindAs(ctx, p.binding())
+}
+
+// replaceBinding binds the portal to this operator in place of the one that has the binding id: for
+// the declared provider or, if the portal refuses that as another one, for the provider that it is
+// integrated with.
+func (p *scope) replaceBinding(ctx context.Context, id string) error {
+	b := p.binding()
+	b.Replaces = id
+	err := p.bindAs(ctx, b)
+	if portalapi.CodeOf(err) != portalapi.CodeIDPConfigured {
+		return err
+	}
+	c, err := p.client.Configuration(ctx)
+	if err != nil {
+		return fmt.Errorf("read which provider the portal is integrated with: %w", err)
+	}
+	if c.Binding != nil {
+		b.ProviderType, b.ProviderName = c.Binding.ProviderType, c.Binding.ProviderName
+	}
+	return p.bindAs(ctx, b)
 }
 
 // replaced removes the annotation, because the decision is carried out.

@@ -224,6 +224,12 @@ type Binding struct {
 	SCIMBaseURL  string // shown in the portal for copying
 }
 
+// SamePlace reports whether b and other are of the IdentityConfiguration with the same name in the
+// same namespace and cluster.
+func (b Binding) SamePlace(other Binding) bool {
+	return b.Cluster == other.Cluster && b.Namespace == other.Namespace && b.Name == other.Name
+}
+
 // SSO is the single sign-on part of the login methods.
 type SSO struct {
 	Enabled      bool
@@ -450,12 +456,13 @@ type Identity interface {
 	// methods stay.
 	PutLoginMethods(ctx context.Context, m LoginMethods, managedElsewhere string) (*Configuration, error)
 	// Bind binds the portal to one operator and one provider, atomically. If the portal is bound to
-	// another operator or provider, it refuses the call with OPERATOR_ALREADY_BOUND or
-	// IDP_ALREADY_CONFIGURED, and the error names the bound one. An operator with the same cluster,
-	// namespace and name gets its previous binding id. An operator whose Replaces is the id of the
-	// current binding replaces the bound operator, for the same provider, and keeps the id. Bind
-	// also makes this client's process the leader: writes of accounts and pools by former leaders,
-	// also late ones, are refused with STALE_LEADER from then on, and so is their Bind.
+	// another operator, it refuses the call with OPERATOR_ALREADY_BOUND, and otherwise another
+	// provider with IDP_ALREADY_CONFIGURED. The error names the bound one. An operator with the
+	// same cluster, namespace and name gets its previous binding id. An operator whose Replaces is
+	// the id of the current binding replaces the bound operator, for the same provider, and keeps
+	// the id. Bind also makes this client's process the leader: writes of accounts and pools by
+	// former leaders, also late ones, are refused with STALE_LEADER from then on, and so is their
+	// Bind.
 	Bind(ctx context.Context, b Binding) (id string, err error)
 	// Unbind removes the binding of the IdentityConfiguration with this UID.
 	Unbind(ctx context.Context, uid string) error

@@ -16,9 +16,9 @@ import (
 // again, also to name a provider that had no name or to change the SCIM base URL. An
 // IdentityConfiguration that was recreated in the same place takes over the binding of its
 // predecessor, and an operator that sends the id of the current binding replaces a lost operator.
-// Every other operator is refused: IDP_ALREADY_CONFIGURED for another provider,
-// OPERATOR_ALREADY_BOUND for another operator. The actor's process becomes the leader; the previous
-// leader never becomes it again (STALE_LEADER).
+// Every other operator is refused (OPERATOR_ALREADY_BOUND), whatever its provider is, and so is
+// another provider of the bound or replacing operator (IDP_ALREADY_CONFIGURED). The actor's process
+// becomes the leader; the previous leader never becomes it again (STALE_LEADER).
 func (s *Store) Bind(ctx context.Context, actor Actor, b portalapi.Binding) (id string, err error) {
 	ev := event{action: "binding.bind", targetKind: "IdentityConfiguration", targetID: "default"}
 	if b.Replaces != "" {
@@ -115,13 +115,12 @@ func bindable(config *Configuration, b portalapi.Binding) error {
 		return refuse(portalapi.CodeStaleRevision, "the portal's binding is no longer %q; read it again", b.Replaces)
 	}
 	holder := first.Namespace + "/" + first.Name + " in cluster " + first.Cluster
+	if first.UID != b.UID && !first.SamePlace(b) && b.Replaces == "" {
+		return refuse(portalapi.CodeOperatorBound, "the portal is bound to the operator of %s, for %s; delete that IdentityConfiguration first or, if its cluster is lost, replace the binding %s", holder, first.Provider(), first.ID)
+	}
 	if !first.Provider().IsRefined(b.Provider()) {
 		return refuse(portalapi.CodeIDPConfigured, "the portal is integrated with %s by %s, and that one keeps working; only one identity provider can be integrated at a time, so %s is refused until the first is replaced or unbound",
 			first.Provider(), holder, b.Provider())
-	}
-	samePlace := first.Cluster == b.Cluster && first.Namespace == b.Namespace && first.Name == b.Name
-	if first.UID != b.UID && !samePlace && b.Replaces == "" {
-		return refuse(portalapi.CodeOperatorBound, "the portal is bound to the operator of %s, for %s; delete that IdentityConfiguration first or, if its cluster is lost, replace the binding %s", holder, config.provider(), first.ID)
 	}
 	return nil
 }

@@ -186,7 +186,10 @@ var identityTests = map[string]func(*portalTest){
 		other := binding("two")
 		other.ProviderType, other.ProviderName = "EntraID", "Demo Entra"
 		err = p.bind(other)
-		p.refused(err, portalapi.CodeIDPConfigured)
+		p.refused(err, portalapi.CodeOperatorBound)
+		if !strings.Contains(err.Error(), first.Cluster) || !strings.Contains(err.Error(), "Okta") {
+			p.Errorf("it does not name the operator and the provider that are bound: %v", err)
+		}
 		own := first
 		own.ProviderType = "EntraID"
 		p.refused(p.bind(own), portalapi.CodeIDPConfigured)
@@ -203,7 +206,7 @@ var identityTests = map[string]func(*portalTest){
 		own.ID = config.Binding.ID
 		p.equal("binding", config.Binding, &own)
 		p.ok(p.Client.Unbind(p.Context(), first.UID)) // is no longer bound
-		p.refused(p.bind(other), portalapi.CodeIDPConfigured)
+		p.refused(p.bind(other), portalapi.CodeOperatorBound)
 		p.ok(p.Client.Unbind(p.Context(), own.UID))
 		p.ok(p.bind(other))
 	},

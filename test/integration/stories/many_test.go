@@ -115,7 +115,7 @@ func TestFirstBindingWins(t *testing.T) {
 		return ready(first)
 	})
 	c := second.identity()
-	second.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
+	second.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonBoundElsewhere)
 	if got := describe(c.Status.Conditions); !strings.Contains(got, first.namespace) || !strings.Contains(got, first.cluster) {
 		t.Errorf("the message must name the first operator: %s", got)
 	}

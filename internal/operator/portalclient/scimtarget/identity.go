@@ -146,11 +146,11 @@ func bindable(first *portalapi.Binding, b portalapi.Binding) error {
 		return refuse(http.StatusConflict, portalapi.CodeStaleRevision, "the binding is no longer %q; read it again", b.Replaces)
 	}
 	holder := first.Namespace + "/" + first.Name + " in cluster " + first.Cluster
+	if first.UID != b.UID && !first.SamePlace(b) && b.Replaces == "" {
+		return refuse(http.StatusConflict, portalapi.CodeOperatorBound, "the ledger is bound to the operator of %s, for %s; replace the binding %s", holder, first.Provider(), first.ID)
+	}
 	if !first.Provider().IsRefined(b.Provider()) {
 		return refuse(http.StatusConflict, portalapi.CodeIDPConfigured, "the target is provisioned for %s by %s, and that one keeps working; only one identity provider can be integrated at a time, so %s is refused until the first is replaced or unbound", first.Provider(), holder, b.Provider())
-	}
-	if first.UID != b.UID && (first.Cluster != b.Cluster || first.Namespace != b.Namespace || first.Name != b.Name) && b.Replaces == "" {
-		return refuse(http.StatusConflict, portalapi.CodeOperatorBound, "the ledger is bound to the operator of %s; replace the binding %s", holder, first.ID)
 	}
 	return nil
 }
