@@ -36,6 +36,7 @@ const (
 	ConditionDegraded           = "Degraded"           // on an IdentityConfiguration: the SCIM target lacks something
 	ConditionTokensExpiring     = "TokensExpiring"     // on an IdentityConfiguration: a SCIM token expires soon or has expired
 	ConditionAuditChanged       = "AuditChanged"       // on an IdentityConfiguration: the portal's audit is not the recorded one
+	ConditionOwnerGone          = "OwnerGone"          // on an IdentityConfiguration: accounts or pools in the portal have no object any more
 	ConditionTokensToRotate     = "TokensToRotate"     // on an IdentityConfiguration: a person who left may know a SCIM token
 )
 
@@ -87,6 +88,7 @@ const (
 	ReasonRemovalDropped     = "RemovalDropped"      // a person dropped the held removal
 	ReasonPoolChangeWaiting  = "PoolChangeWaiting"   // the change of a pool is held, dropped or refused: it grants what it granted
 	ReasonPoolOwnerGone      = "PoolOwnerGone"       // the user is in a pool whose AgentPool no longer exists
+	ReasonOwnerGone          = "OwnerGone"           // accounts or pools of this operator in the portal have no ScimUser or AgentPool any more
 	ReasonPlanChanged        = "PlanChanged"         // the migration would take more than the plan that a manager approved
 	ReasonLastManager        = "LastManager"         // no local manager who can sign in would be left
 	ReasonSuspendedByUser    = "SuspendedByUser"     // spec.suspend is set

@@ -384,6 +384,11 @@ type IdentityConfigurationStatus struct {
 	// is absent, the portal's audit has no chain.
 	// +optional
 	AuditHead *AuditHead `json:"auditHead,omitempty"`
+	// ownerGone counts the accounts and pools in the portal that this operator manages although
+	// their ScimUsers or AgentPools no longer exist. They keep what they have until a person
+	// releases them or the objects are restored. It is absent if there are none.
+	// +optional
+	OwnerGone *OwnerGone `json:"ownerGone,omitempty"`
 	// users is the number of ScimUsers.
 	// +optional
 	Users int64 `json:"users"`
@@ -409,6 +414,23 @@ type IdentityConfigurationStatus struct {
 	// observedGeneration is the generation that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// OwnerGone counts records of the portal whose object no longer exists.
+type OwnerGone struct {
+	// accounts is the number of accounts without their ScimUser.
+	// +kubebuilder:validation:Minimum=0
+	// +required
+	Accounts int64 `json:"accounts"`
+	// managers is the number of these accounts that are active and have ROLE_MANAGER.
+	// +kubebuilder:validation:Minimum=0
+	// +required
+	Managers int64 `json:"managers"`
+	// pools is the number of pools without their AgentPool, except those whose release a person
+	// dropped.
+	// +kubebuilder:validation:Minimum=0
+	// +required
+	Pools int64 `json:"pools"`
 }
 
 // AuditHead identifies an event of the portal's audit, and all events before it.

@@ -21,9 +21,9 @@ import (
 // have no object, the pools that it does not manage and that give roles to its users, and the local
 // accounts that have roles by pools that it manages.
 type withoutObject struct {
-	Accounts []preview.Account `json:"accounts"`
-	Pools    []preview.Pool    `json:"pools"`
-	Unowned  []preview.Pool    `json:"poolsWithoutOwner"`
+	Accounts []preview.Leftover `json:"accounts"`
+	Pools    []preview.Pool     `json:"pools"`
+	Unowned  []preview.Pool     `json:"poolsWithoutOwner"`
 
 	LocalMembers []preview.LocalMember `json:"localMembers"`
 }
@@ -69,9 +69,9 @@ func auditTable(w io.Writer, found withoutObject) {
 		fmt.Fprintln(w, "Every account that the operator manages has its ScimUser, and every pool its AgentPool.")
 	}
 	if len(found.Accounts) > 0 {
-		rows := [][]string{{"ACCOUNT", "USER NAME", "FOLLOWED"}}
+		rows := [][]string{{"ACCOUNT", "USER NAME", "FOLLOWED", "STATUS", "ROLES"}}
 		for _, a := range found.Accounts {
-			rows = append(rows, []string{a.ID, a.UserName, "ScimUser " + a.ScimUser})
+			rows = append(rows, []string{a.ID, a.UserName, "ScimUser " + a.ScimUser, a.Status, or(strings.Join(a.Roles, ","), "–")})
 		}
 		table(w, rows)
 	}

@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/preview"
 )
 
@@ -85,23 +87,59 @@ func planTable(w io.Writer, r *preview.Report, detailed bool) {
 			rows = append(rows, origins(s)...)
 		}
 	}
+	if !detailed {
+		rows = append(rows, leftovers(r)...)
+	}
 	if len(rows) > 1 {
 		table(w, rows)
 	}
 	if !detailed {
 		fmt.Fprintf(w, "%d of %d objects change the portal.\n", r.Changes(), r.Objects())
 	}
-	if n := len(r.WithoutUser); n > 0 && !detailed {
-		fmt.Fprintf(w, "%d account(s) in the portal have no ScimUser any more; they keep their access. See kubectl scim audit.\n", n)
-	}
-	if n := len(r.WithoutAgentPool); n > 0 && !detailed {
-		fmt.Fprintf(w, "%d pool(s) in the portal have no AgentPool any more; their members keep their roles. See kubectl scim audit.\n", n)
+	if !detailed {
+		leftoverCounts(w, r)
 	}
 	if g := r.Guard; g.Removals > 0 && !detailed {
 		fmt.Fprintf(w, "The deprovisioning guard counts %d removal(s); %d more fit its budget for %s, so it would hold %d.\n", g.Removals, g.Left, g.Window, g.Held)
 	}
 	if r.Migration != nil {
 		migrationTable(w, r.Migration)
+	}
+}
+
+// leftovers returns a row for each account and pool in the portal whose object is gone.
+func leftovers(r *preview.Report) (rows [][]string) {
+	for _, a := range r.WithoutUser {
+		says := fmt.Sprintf("ScimUser %s no longer exists. The account is %s, with %s", a.ScimUser, a.Status, or(strings.Join(a.Roles, ","), "no role"))
+		if len(a.Leaves) > 0 {
+			says += ". No group or line names the user: it leaves " + strings.Join(a.Leaves, ",")
+		}
+		rows = append(rows, []string{"Account", a.UserName, "None", v1alpha1.ReasonOwnerGone + ": " + says})
+	}
+	for _, p := range r.WithoutAgentPool {
+		rows = append(rows, []string{"Pool", p.Name, "None", fmt.Sprintf("%s: AgentPool %s no longer exists. The pool gives %d user(s) %s", v1alpha1.ReasonOwnerGone, p.AgentPool, p.Users, or(strings.Join(p.Roles, ","), "no role"))})
+	}
+	return rows
+}
+
+// leftoverCounts prints how many accounts and pools have lost their object, and how to release
+// them.
+func leftoverCounts(w io.Writer, r *preview.Report) {
+	var counts []string
+	managers := 0
+	for _, a := range r.WithoutUser {
+		if a.Manages() {
+			managers++
+		}
+	}
+	if n := len(r.WithoutUser); n > 0 {
+		counts = append(counts, fmt.Sprintf("%d account(s), %d with ROLE_MANAGER", n, managers))
+	}
+	if n := len(r.WithoutAgentPool); n > 0 {
+		counts = append(counts, fmt.Sprintf("%d pool(s)", n))
+	}
+	if len(counts) > 0 {
+		fmt.Fprintf(w, "Without their object in Kubernetes, and kept until they are released: %s. To release them: %s\n", strings.Join(counts, "; "), shell.Scim(r.Namespace, "audit", "--release"))
 	}
 }
 

@@ -67,7 +67,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 				for _, req := range r.concerned(ctx, namespace, e.Pool) {
 					q.Add(req)
 				}
-			case e.Session, e.Listed, e.Reachable, e.Configuration:
+			case e.Session, e.Listed, e.Relisted, e.Reachable, e.Configuration:
 				r.Pools.Invalidate()
 				for _, req := range all(ctx) {
 					q.Add(req)

@@ -33,12 +33,71 @@ func TestStraysReportEachChange(t *testing.T) {
 		{"The end of all strays is no event.", nil, false},
 		{"A stray that returns is reported again.", accounts("3"), true},
 	} {
-		if got := s.found(step.found, start.Add(time.Duration(i)*time.Minute)); got != step.want {
+		at := start.Add(time.Duration(i) * time.Minute)
+		_, got := s.found(step.found, at)
+		settled, later := s.found(step.found, at.Add(settling))
+		if len(settled) != len(step.found) {
+			t.Errorf("%s %d of %d accounts are settled", step.reason, len(settled), len(step.found))
+		}
+		if got = got || later; got != step.want {
 			t.Errorf("%s found is %t, want %t", step.reason, got, step.want)
 		}
 	}
 	if want := start.Add(6 * time.Minute); !s.firstSeen["uid-3"].Equal(want) {
 		t.Errorf("account 3 was first seen at %s, want %s, when it returned", s.firstSeen["uid-3"], want)
+	}
+}
+
+func TestStraysSettle(t *testing.T) {
+	var s strays
+	at := time.Unix(1_000, 0)
+	stray := []*portalapi.Account{{ID: "1", Owner: portalapi.Owner{UID: "uid-1"}}}
+	for _, step := range []struct {
+		reason string
+		after  time.Duration
+		found  []*portalapi.Account
+		want   int
+	}{
+		{"An account that the operator is about to release looks like a stray, and is none.", 0, stray, 0},
+		{"It is released.", time.Second, nil, 0},
+		{"An account that is a stray again waits again.", settling, stray, 0},
+		{"It is a stray if it is one for longer.", settling, stray, 1},
+	} {
+		at = at.Add(step.after)
+		if got, _ := s.found(step.found, at); len(got) != step.want {
+			t.Errorf("%s found %d, want %d", step.reason, len(got), step.want)
+		}
+	}
+}
+
+func TestOwnerGone(t *testing.T) {
+	account := func(status portalapi.Status, roles ...string) *portalapi.Account {
+		return &portalapi.Account{Status: status, Roles: roles}
+	}
+	for name, tc := range map[string]struct {
+		reason   string
+		accounts []*portalapi.Account
+		pools    []*portalapi.Pool
+		says     string // the start of the message; empty if there is no condition
+	}{
+		"None": {reason: "Without strays there is no condition."},
+		"Managers": {reason: "The managers who can sign in are counted.",
+			accounts: []*portalapi.Account{account(portalapi.StatusActive, portalapi.RoleManager), account(portalapi.StatusDeactivated, portalapi.RoleManager), account(portalapi.StatusActive)},
+			says:     "In the portal, 3 account(s) have no ScimUser any more (1 with ROLE_MANAGER), and keep"},
+		"Pools": {reason: "A pool counts also while the guard holds its release.",
+			accounts: []*portalapi.Account{account(portalapi.StatusActive)}, pools: []*portalapi.Pool{{}, {Mark: &portalapi.Mark{State: portalapi.MarkHeld}}},
+			says: "In the portal, 1 account(s) have no ScimUser any more and 2 pool(s) have no AgentPool any more, and keep"},
+		"Dropped": {reason: "A pool stays, as the person decided who dropped its release.", pools: []*portalapi.Pool{{Mark: &portalapi.Mark{State: portalapi.MarkDropped}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := countOwnerGone(tc.accounts, tc.pools)
+			switch {
+			case tc.says == "" && g != nil:
+				t.Errorf("%s Counted %+v", tc.reason, g)
+			case tc.says != "" && (g == nil || !strings.HasPrefix(ownerGoneMessage("x", *g), tc.says) || !strings.Contains(ownerGoneMessage("x", *g), "kubectl scim audit --release -n x")):
+				t.Errorf("%s Counted %+v", tc.reason, g)
+			}
+		})
 	}
 }
 

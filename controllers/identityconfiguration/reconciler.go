@@ -86,6 +86,9 @@ type scope struct {
 	accepted accepted
 	headStep bool                // the pass came to the check of the portal's audit
 	head     *v1alpha1.AuditHead // to record; nil: the recorded one stays
+
+	searched  bool                // the pass came to the search for what has lost its object
+	ownerGone *v1alpha1.OwnerGone // what the search found; nil if there is nothing
 }
 
 // Reconcile opens, blocks or closes the session, and reports the state of the portal.
@@ -245,6 +248,9 @@ func (p *scope) fill() {
 	s.ObservedGeneration = p.config.Generation
 	if p.head != nil {
 		s.AuditHead = p.head
+	}
+	if p.searched {
+		s.OwnerGone = p.ownerGone
 	}
 	if p.bound != (provider.ID{}) {
 		s.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderType(p.bound.Type), Name: p.bound.Name}

@@ -30,11 +30,12 @@ import (
 // to the portal, or a person removed its finalizer.
 type strayPools struct {
 	firstSeen map[string]time.Time // by the owner's UID; a restart of the manager forgets it
-	reported  []string             // the pools that the last search found, as the event names them
+	settled   []*portalapi.Pool    // the pools that the last search reported
+	reported  []string             // these pools, as the event names them
 }
 
-// settling is the time after which a pool without its AgentPool is reported: while the manager
-// releases a pool, the pool looks the same for a moment.
+// settling is the time after which an account or a pool without its object is reported: while the
+// manager releases one, it looks the same for a moment.
 const settling = 2 * time.Second
 
 // auditPools searches for pools without an AgentPool, reports them, and releases those that a
@@ -63,7 +64,7 @@ func (p *scope) auditPools(ctx context.Context) pass.Outcome {
 		}
 		found = append(found, pool)
 	}
-	s.firstSeen = firstSeen
+	s.firstSeen, s.settled = firstSeen, found
 	p.Counter.StrayPools(len(found))
 	p.reportPools(found)
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,35 +34,52 @@ const maxNamed = 10
 // manages and whose ScimUser does not exist. The ScimUser was deleted without its tombstone, or
 // while SCIM was off.
 type strays struct {
+	due        atomic.Bool // an event asks for a search now
 	lastSearch time.Time
 	firstSeen  map[string]time.Time // by the owner's UID; a restart of the manager forgets it
-	reported   []string             // ids of the accounts that the last search found
+	settled    []*portalapi.Account // the accounts that the last search reported
+	reported   []string             // their ids
 }
 
 // audit searches for strays, reports them, and releases those that a person asked to release.
 // Without that request it releases none: the ScimUsers may be missing because a restore is not
-// complete.
+// complete. While the manager finishes a deletion, the account looks like a stray for a moment.
 func (p *scope) audit(ctx context.Context) pass.Outcome {
 	now, s := p.Clock.Now(), &p.strays
 	releaseUntil, _ := removals.ParseDecisionTime(p.config.Annotations[v1alpha1.AnnotationReleaseOwnerGone], now)
-	if !p.View.Mirror.Configuration().SCIMEnabled || (releaseUntil.IsZero() && now.Sub(s.lastSearch) < s.interval()) {
+	if !p.View.Mirror.Configuration().SCIMEnabled {
 		return pass.Next()
 	}
-	found, err := p.withoutUser(ctx)
+	p.searched = true
+	due := s.due.Swap(false)
+	if !due && releaseUntil.IsZero() && now.Sub(s.lastSearch) < s.interval() {
+		return pass.Next()
+	}
+	all, err := p.withoutUser(ctx)
 	if err != nil {
+		s.due.Store(true)
 		return p.Retry(err)
 	}
+	o := pass.Next()
+	found, report := s.found(all, now)
+	if len(found) < len(all) {
+		s.due.Store(true)
+	}
 	p.Counter.Strays(len(found))
-	if s.found(found, now) {
+	if report {
 		p.Event(corev1.EventTypeWarning, "AccountsWithoutUser", "Audit",
 			"%d account(s) that this operator manages have no ScimUser: %s. To release them: %s", len(found), named(s.reported), shell.Scim(p.config.Namespace, "audit", "--release"))
 	}
-	return p.Retry(p.releaseStrays(ctx, found, releaseUntil))
+	o = o.And(p.Retry(p.releaseStrays(ctx, found, releaseUntil)))
+	if s.due.Load() {
+		o = o.Within(settling)
+	}
+	return o
 }
 
-// found records the result of a search. It returns true if there are strays and the last search did
-// not find the same ones.
-func (s *strays) found(accounts []*portalapi.Account, now time.Time) (report bool) {
+// found records the result of a search, and returns the accounts that have been without a ScimUser
+// for a while. report is true if there are some and the last search did not find the same ones.
+func (s *strays) found(accounts []*portalapi.Account, now time.Time) (settled []*portalapi.Account, report bool) {
 	firstSeen := make(map[string]time.Time, len(accounts))
 	var ids []string
 	for _, a := range accounts {
@@ -69,11 +87,13 @@ func (s *strays) found(accounts []*portalapi.Account, now time.Time) (report boo
 		if first, ok := s.firstSeen[a.Owner.UID]; ok {
 			firstSeen[a.Owner.UID] = first
 		}
-		ids = append(ids, a.ID)
+		if now.Sub(firstSeen[a.Owner.UID]) >= settling {
+			settled, ids = append(settled, a), append(ids, a.ID)
+		}
 	}
 	report = len(ids) > 0 && !slices.Equal(ids, s.reported)
-	s.lastSearch, s.firstSeen, s.reported = now, firstSeen, ids
-	return report
+	s.lastSearch, s.firstSeen, s.settled, s.reported = now, firstSeen, settled, ids
+	return settled, report
 }
 
 // interval is shorter while strays are known, so that the metric soon shows that they were released
@@ -111,6 +131,7 @@ func (p *scope) releaseStrays(ctx context.Context, found []*portalapi.Account, r
 			return fmt.Errorf("release account %s, whose ScimUser does not exist: %w", a.ID, err)
 		}
 		p.View.Mirror.PutReleased(a.Owner)
+		p.strays.due.Store(true) // the next search shows that it is released
 		ctrl.LoggerFrom(ctx).Info("Released an account whose ScimUser does not exist", "account", a.ID, "mode", mode)
 	}
 	return nil

@@ -235,7 +235,7 @@ func (p *scope) expiring(e tokenfile.Entry) bool {
 // warn names the tokens that people must replace and what a SCIM target cannot do. It keeps the
 // warning about the audit if the pass ended before it was checked.
 func (p *scope) warn(ctx context.Context) pass.Outcome {
-	o := p.warnOfExpiry(ctx).And(p.warnToRotate()).And(p.warnOfLimits())
+	o := p.warnOfExpiry(ctx).And(p.warnToRotate()).And(p.warnOfLimits()).And(p.warnOwnerGone())
 	if !p.headStep {
 		o = o.And(keep(conditions.Find(p.config.Status.Conditions, v1alpha1.ConditionAuditChanged)))
 	}

@@ -71,6 +71,7 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonRemovalDropped:     Waiting,
 		v1alpha1.ReasonPoolChangeWaiting:  Waiting,
 		v1alpha1.ReasonPoolOwnerGone:      Waiting,
+		v1alpha1.ReasonOwnerGone:          Waiting,
 		v1alpha1.ReasonConsentRequired:    Waiting,
 		v1alpha1.ReasonAdoptRefused:       Waiting,
 		v1alpha1.ReasonDefaultPoolName:    Waiting,

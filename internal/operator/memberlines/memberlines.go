@@ -20,7 +20,7 @@ import (
 // not deleted the user.
 type Users struct {
 	UserNames map[string]string // user names of living users, by SCIM id
-	Deleted   map[string]bool   // SCIM ids of the users that the provider deleted and whose ScimUsers still exist
+	Deleted   map[string]bool   // SCIM ids of the users that the provider deleted, as their ScimUsers or the portal show
 	IDs       map[string]string // SCIM ids of the living users who have the claim on a name, by folded name
 }
 
@@ -138,6 +138,9 @@ func Settled(pool *v1alpha1.AgentPool, record *portalapi.Pool) bool {
 type Declared struct {
 	Names []string // user names, in a pool without ROLE_MANAGER
 	IDs   []string // SCIM ids of the users that lines mean
+	// Left contains the IDs of users that the provider deleted. A user who returns with the id has
+	// the line again.
+	Left []string
 	// Open contains the user names of lines that are not resolved yet, or whose user is missing.
 	// Such a line adds no user who has the name. One who is in the pool already stays.
 	Open []string
@@ -155,6 +158,9 @@ func DeclaredBy(pool *v1alpha1.AgentPool, record *portalapi.Pool) (d Declared) {
 		pin := pins[names.Fold(l.UserName)]
 		if pin.ID != "" {
 			d.IDs = append(d.IDs, pin.ID)
+			if pin.Gone == v1alpha1.MemberDeleted {
+				d.Left = append(d.Left, pin.ID)
+			}
 		}
 		if pin.ID == "" || pin.Gone == v1alpha1.MemberMissing {
 			d.Open = append(d.Open, l.UserName)

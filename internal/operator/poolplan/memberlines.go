@@ -61,7 +61,7 @@ func ResolveMembers(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPo
 	}
 	_, released := releasedPins(pool, before, m)
 	known = slices.Concat(known, released)
-	users, err := living(ctx, r, pool, known)
+	users, err := living(ctx, r, pool, known, m)
 	if err != nil {
 		return Members{}, err
 	}
@@ -79,14 +79,16 @@ func ResolveMembers(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPo
 	return out, nil
 }
 
-// living reads the users that the lines of the pool can mean.
-func living(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, pins []v1alpha1.PinnedMember) (memberlines.Users, error) {
+// living reads the users that the lines of the pool can mean. If the ScimUser of a deleted user was
+// gone before this pass, the release of the account shows the deletion.
+func living(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, pins []v1alpha1.PinnedMember, m *mirror.Mirror) (memberlines.Users, error) {
 	users := memberlines.Users{UserNames: make(map[string]string, len(pins)), Deleted: map[string]bool{}, IDs: map[string]string{}}
 	lives := make(map[string]bool, len(pins)) // by folded name of the line
 	for _, pin := range pins {
 		var u v1alpha1.ScimUser
 		switch err := r.Get(ctx, client.ObjectKey{Namespace: pool.Namespace, Name: pin.ID}, &u); {
 		case apierrors.IsNotFound(err):
+			users.Deleted[pin.ID] = m.Released(pin.ID) != 0
 		case err != nil:
 			return users, fmt.Errorf("get the user of a line of spec.members: %w", err)
 		case u.Spec.Deleted:

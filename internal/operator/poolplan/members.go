@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/decide/access"
@@ -29,7 +30,7 @@ type Changes struct {
 	Join  []*portalapi.Account // accounts that must join, with a grant
 	Free  []*portalapi.Account // accounts that leave without the guard, because there is no grant or the account is not active
 	Leave []*portalapi.Account // accounts with a grant that must leave: the guard decides about all of them together
-	Later int                  // number of granted members whose ScimUser does not exist or is suspended: the user may return under another id
+	Later int                  // number of granted members who stay because their ScimUser does not exist or is suspended: the user may return under another id
 }
 
 // None reports whether all memberships are in the desired state.
@@ -53,10 +54,12 @@ type MemberFacts struct {
 }
 
 // MemberChanges compares the desired members of the pool with the members of own, its pool in the
-// portal. It considers only accounts that a living ScimUser owns; all others are decided with their
+// portal. It considers the accounts that a living ScimUser owns, and those that have lost their
+// ScimUser and that neither a group nor a line names (leftover); all others are decided with their
 // account. ok is false if the snapshot is older than the index of groups.
 func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi.Pool, c MemberFacts) (changes Changes, ok bool, err error) {
-	candidates := c.candidates(pool, own)
+	named := c.namer(pool, own)
+	candidates := c.candidates(pool, own, named)
 	find, err := c.finder(ctx, pool, len(candidates))
 	if err != nil {
 		return changes, false, err
@@ -68,10 +71,16 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 		}
 		in, granted := memberOf(a, own.ID)
 		active := in && granted && a.Status == portalapi.StatusActive
-		if active && (u == nil || u.Spec.Suspend) {
+		if u == nil {
+			if err := c.withoutUser(ctx, pool, a, in, active, named, &changes); err != nil {
+				return changes, false, err
+			}
+			continue
+		}
+		if active && u.Spec.Suspend {
 			changes.Later++
 		}
-		if u == nil || !decides(u, a, c.Mirror) {
+		if !decides(u, a, c.Mirror) {
 			continue
 		}
 		may, known := userplan.Access(u, c.Snapshot, c.Mirror)
@@ -91,6 +100,43 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 		}
 	}
 	return changes, true, nil
+}
+
+// withoutUser adds to changes what becomes of an account whose ScimUser does not exist.
+func (c MemberFacts) withoutUser(ctx context.Context, pool *v1alpha1.AgentPool, a *portalapi.Account, in, active bool, named namer, changes *Changes) error {
+	if !in {
+		return nil
+	}
+	left, err := c.leftover(ctx, pool, a, named)
+	switch {
+	case err != nil:
+		return err
+	case left && active:
+		changes.Leave = append(changes.Leave, a)
+	case left:
+		changes.Free = append(changes.Free, a)
+	case active:
+		changes.Later++
+	}
+	return nil
+}
+
+// leftover reports whether the account, which is in the pool and whose ScimUser does not exist,
+// must leave the pool, because nothing names it: no group that fills the pool has the SCIM id, and
+// no line of spec.members means the user. That is so if a backup of the portal brought a membership
+// back that ended since. The groups keep the ids of users whose ScimUsers are lost, so such a user
+// stays. So does every member of a pool whose groups are not all known or whose members a filter
+// selects, an account of another binding, and an account that a living user is about to adopt.
+func (c MemberFacts) leftover(ctx context.Context, pool *v1alpha1.AgentPool, a *portalapi.Account, named namer) (bool, error) {
+	known := c.Snapshot.Pool(pool.Name)
+	if known == nil || known.Keeps || known.Frozen || pool.Spec.MemberFilter != "" || a.Owner.Binding != c.Mirror.Binding() || named(a, true) {
+		return false, nil
+	}
+	adopts, err := claims.Registry{Live: c.Users}.Owner(ctx, v1alpha1.ClaimUser, pool.Namespace, a.UserName)
+	if err != nil {
+		return false, fmt.Errorf("find the user who has the name of account %s: %w", a.ID, err)
+	}
+	return adopts == nil, nil
 }
 
 // decides reports whether the memberships of the account follow from this ScimUser now.
@@ -116,7 +162,29 @@ func memberOf(a *portalapi.Account, poolID string) (in, granted bool) {
 
 // candidates returns the accounts, in order of id, whose membership may not be in the desired
 // state. This needs no read of any user. Those for which a filter has no answer are among them.
-func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*portalapi.Account {
+func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool, named namer) []*portalapi.Account {
+	var out []*portalapi.Account
+	c.Mirror.EachOwned(func(a *portalapi.Account) {
+		in, granted := memberOf(a, own.ID)
+		wanted, unknown := named(a, in), false
+		if !wanted && pool.Spec.MemberFilter != "" {
+			match, known := c.Snapshot.Filtered(pool.Name, a.Owner.Name)
+			wanted, unknown = match, !known
+		}
+		if unknown || in != wanted || in && !granted {
+			out = append(out, a)
+		}
+	})
+	slices.SortFunc(out, func(a, b *portalapi.Account) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// namer reports whether a group or a line of a pool names the owner of an account. in is whether
+// the account is in the pool.
+type namer func(a *portalapi.Account, in bool) bool
+
+// namer returns the namer of the pool. A line does not name a user that the provider deleted.
+func (c MemberFacts) namer(pool *v1alpha1.AgentPool, own *portalapi.Pool) namer {
 	var groups []string
 	for _, id := range groupindex.Filling(pool) {
 		if g, found := c.Groups.Group(id); found && !g.Deleted {
@@ -128,22 +196,13 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 	for _, id := range by.IDs {
 		ids[id] = true
 	}
-	var out []*portalapi.Account
-	c.Mirror.EachOwned(func(a *portalapi.Account) {
-		in, granted := memberOf(a, own.ID)
-		wanted := len(groups) > 0 && c.Groups.Contains(groups, a.Owner.Name) || ids[a.Owner.Name] || len(declared) > 0 && declared[names.Fold(a.UserName)] ||
+	for _, id := range by.Left {
+		delete(ids, id)
+	}
+	return func(a *portalapi.Account, in bool) bool {
+		return len(groups) > 0 && c.Groups.Contains(groups, a.Owner.Name) || ids[a.Owner.Name] || len(declared) > 0 && declared[names.Fold(a.UserName)] ||
 			in && len(open) > 0 && open[names.Fold(a.UserName)]
-		unknown := false
-		if !wanted && pool.Spec.MemberFilter != "" {
-			match, known := c.Snapshot.Filtered(pool.Name, a.Owner.Name)
-			wanted, unknown = match, !known
-		}
-		if unknown || in != wanted || in && !granted {
-			out = append(out, a)
-		}
-	})
-	slices.SortFunc(out, func(a, b *portalapi.Account) int { return strings.Compare(a.ID, b.ID) })
-	return out
+	}
 }
 
 // folded returns a set of the folded user names.

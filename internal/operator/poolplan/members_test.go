@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
@@ -38,7 +39,8 @@ func TestMemberChangesAfterARestore(t *testing.T) {
 		"OtherOperator": {"The account of another operator's user does not leave the pool.", portalapi.Owner{UID: "before", Name: id, Binding: "other", Revision: 2}, nil, false, 0},
 		"Suspended": {"The account of a suspended user is not written, but the user still counts as leaving.",
 			portalapi.Owner{UID: "uid", Name: id, Binding: "b", Revision: 2}, func(s *v1alpha1.ScimUserSpec) { s.Suspend = true }, false, 1},
-		"Gone": {"The account of a user whose object is gone does not leave yet: the user may be pushed again.", portalapi.Owner{UID: "before", Name: "another id", Binding: "b", Revision: 2}, nil, false, 1},
+		"PushedAgain": {"The account of a lost user does not leave if the provider pushed the user again under another id: that one adopts it.",
+			portalapi.Owner{UID: "before", Name: "another id", Binding: "b", Revision: 2}, nil, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: id, UID: "uid"}, Spec: v1alpha1.ScimUserSpec{UserName: "ada@example.test", Revision: 2}}
@@ -50,7 +52,11 @@ func TestMemberChangesAfterARestore(t *testing.T) {
 			if err := v1alpha1.AddToScheme(scheme); err != nil {
 				t.Fatal(err)
 			}
-			var c client.Client = kubefake.New(t, scheme, u, pool)
+			claim := &v1alpha1.NameClaim{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName)},
+				Spec:       v1alpha1.NameClaimSpec{Type: v1alpha1.ClaimUser, Holder: v1alpha1.ClaimHolder{Name: u.Name, UID: string(u.UID)}},
+			}
+			var c client.Client = kubefake.New(t, scheme, u, pool, claim)
 			m := mirror.New(func(mirror.Event) {})
 			m.PutConfiguration(&portalapi.Configuration{Binding: &portalapi.Binding{ID: "b"}})
 			own := &portalapi.Pool{ID: "1", Name: "ops", Owner: portalapi.Owner{UID: "pool", Name: "ops", Binding: "b"}, Revision: 1}

@@ -53,7 +53,7 @@ type preview struct {
 
 // Compute returns the report. It fails if it cannot read the objects or the portal.
 func Compute(ctx context.Context, o Options) (*Report, error) {
-	p := &preview{Options: o, config: &v1alpha1.IdentityConfiguration{}, portal: mirror.New(func(mirror.Event) {}), report: &Report{Namespace: o.Namespace, Pools: []Step{}, WithoutUser: []Account{}, WithoutAgentPool: []Pool{}, WithoutOwner: []Pool{}, LocalMembers: []LocalMember{}}}
+	p := &preview{Options: o, config: &v1alpha1.IdentityConfiguration{}, portal: mirror.New(func(mirror.Event) {}), report: &Report{Namespace: o.Namespace, Pools: []Step{}, WithoutUser: []Leftover{}, WithoutAgentPool: []Pool{}, WithoutOwner: []Pool{}, LocalMembers: []LocalMember{}}}
 	key := client.ObjectKey{Namespace: o.Namespace, Name: v1alpha1.DefaultName}
 	if err := o.Objects.Get(ctx, key, p.config); err != nil {
 		return nil, fmt.Errorf("get IdentityConfiguration %s: %w", key, err)
@@ -86,11 +86,13 @@ func (p *preview) run(ctx context.Context) error {
 	}
 	r.ProvisionExistingUsers = p.portal.Configuration().ProvisionExistingUsers
 	for _, a := range userplan.WithoutUser(p.portal, p.objects.users) {
-		r.WithoutUser = append(r.WithoutUser, account(a))
+		r.WithoutUser = append(r.WithoutUser, leftover(a))
 	}
+	managersFirst(r.WithoutUser, Leftover.Manages)
 	for _, pool := range poolindex.WithoutAgentPool(p.portal, p.objects.pools) {
 		r.WithoutAgentPool = append(r.WithoutAgentPool, withoutAgentPool(pool, p.portal))
 	}
+	managersFirst(r.WithoutAgentPool, func(p Pool) bool { return slices.Contains(p.Roles, portalapi.RoleManager) })
 	for _, pool := range p.portal.Pools() {
 		if found, gives := withoutOwner(pool, p.portal); gives {
 			r.WithoutOwner = append(r.WithoutOwner, found)

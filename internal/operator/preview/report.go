@@ -34,11 +34,12 @@ type Report struct {
 	Users                  []Step     `json:"users"`
 	Guard                  Guard      `json:"guard"`
 	Migration              *Migration `json:"migration,omitempty"`
-	// WithoutUser lists the accounts that this operator manages and that have no ScimUser. They
-	// stay until a person releases them.
-	WithoutUser []Account `json:"withoutUser"`
+	// WithoutUser lists the accounts that this operator manages and that have no ScimUser, those
+	// with ROLE_MANAGER first. They stay until a person releases them.
+	WithoutUser []Leftover `json:"withoutUser"`
 	// WithoutAgentPool lists the pools that this operator manages in the portal and that have no
-	// AgentPool. Their members have their roles until a person releases the pools.
+	// AgentPool, those with ROLE_MANAGER first. Their members have their roles until a person
+	// releases the pools.
 	WithoutAgentPool []Pool `json:"withoutAgentPool"`
 	// WithoutOwner lists the pools in the portal that have no owner, give roles, and have members
 	// that SCIM manages, as after the deletion of an AgentPool with onDelete: Orphan. The operator
@@ -131,6 +132,21 @@ type LocalMember struct {
 	Roles      []string `json:"roles"`      // that these pools grant, sorted
 }
 
+// Leftover is an account whose ScimUser does not exist.
+type Leftover struct {
+	Account
+	Status string   `json:"status"`
+	Roles  []string `json:"roles"`
+	// Leaves contains the names of the AgentPools whose pools the account leaves now, because
+	// neither a group nor a line names the user.
+	Leaves []string `json:"leaves,omitempty"`
+}
+
+// Manages reports whether the user can sign in as a manager.
+func (l Leftover) Manages() bool {
+	return l.Status == string(portalapi.StatusActive) && slices.Contains(l.Roles, portalapi.RoleManager)
+}
+
 // Pool is a pool in the portal whose AgentPool does not exist.
 type Pool struct {
 	ID        string   `json:"id"`
@@ -169,7 +185,7 @@ func localMembers(m *mirror.Mirror) []LocalMember {
 		if a.ManagedBy != portalapi.ManagedByLocal || a.Status != portalapi.StatusActive {
 			continue
 		}
-		l := LocalMember{Account: account(a)}
+		l := LocalMember{Account: Account{ID: a.ID, UserName: a.UserName}}
 		for _, id := range a.Pools {
 			if p := m.Pool(id); p != nil && p.Owner.UID != "" && !p.Default && len(provision.Granted(p)) > 0 {
 				l.AgentPools, l.Roles = append(l.AgentPools, p.Owner.Name), append(l.Roles, provision.Granted(p)...)
@@ -233,8 +249,19 @@ func holdings(a access.Access) (pools []Membership, roles []Grant) {
 	return pools, roles
 }
 
-func account(a *portalapi.Account) Account {
-	return Account{ID: a.ID, UserName: a.UserName, ScimUser: a.Owner.Name}
+func leftover(a *portalapi.Account) Leftover {
+	return Leftover{Account: Account{ID: a.ID, UserName: a.UserName, ScimUser: a.Owner.Name}, Status: string(a.Status), Roles: a.Roles}
+}
+
+// managersFirst sorts the items with ROLE_MANAGER first, and keeps the order otherwise.
+func managersFirst[T any](items []T, manages func(T) bool) {
+	rank := func(item T) int {
+		if manages(item) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(items, func(a, b T) int { return rank(a) - rank(b) })
 }
 
 // why returns the cause of a step.

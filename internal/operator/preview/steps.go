@@ -223,9 +223,20 @@ func (p *preview) members(ctx context.Context) error {
 			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, outcome.Dropped(fmt.Sprintf("%d user(s) stay in the pool", len(removal.Users)))
 		default:
 			s.Removals += asked(outcome)
+			p.leave(o.Name, changes.Leave)
 		}
 	}
 	return nil
+}
+
+// leave records the leftovers among the accounts that leave the pool of an AgentPool.
+func (p *preview) leave(pool string, accounts []*portalapi.Account) {
+	for i := range p.report.WithoutUser {
+		l := &p.report.WithoutUser[i]
+		if slices.ContainsFunc(accounts, func(a *portalapi.Account) bool { return a.ID == l.ID }) {
+			l.Leaves = append(l.Leaves, pool)
+		}
+	}
 }
 
 // planned takes the pool into the portal's copy as it would be, and its people's roles with it.

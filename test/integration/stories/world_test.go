@@ -72,7 +72,8 @@ type world struct {
 	faults    *faults
 	cluster   string
 	relist    time.Duration
-	file      string        // the portal's database
+	file      string // the portal's database
+	portal    atomic.Pointer[http.Handler]
 	provider  *idp.Provider // pushes into the webhook
 	groups    pushed
 	leader    string       // the portal's name of the running manager
@@ -178,7 +179,21 @@ const keysConfirm = 3 * time.Second
 
 const operatorKey = "operator-key-operator-key-operator-key"
 
+// openPortal serves the portal with the database in file.
 func (w *world) openPortal(file string) {
+	w.t.Helper()
+	w.servePortal(file)
+	w.server = httptest.NewServer(w.faults.around(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		(*w.portal.Load()).ServeHTTP(rw, r)
+	})))
+	w.t.Cleanup(func() {
+		w.server.CloseClientConnections()
+		w.server.Close()
+	})
+}
+
+// servePortal opens the database in file, and lets the portal's server use it from now on.
+func (w *world) servePortal(file string) {
 	w.t.Helper()
 	s, err := store.Open(w.t.Context(), store.Options{Database: file, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }, CheckSSO: func(context.Context, portalapi.SSO) error { return nil }})
 	w.must(err)
@@ -187,12 +202,8 @@ func (w *world) openPortal(file string) {
 	w.must(s.EnsureKey(w.t.Context(), admin, store.NewKey{Name: "operator", Scope: store.ScopeProvisioning}, operatorKey))
 	handler, err := api.New(api.Options{Store: s})
 	w.must(err)
-	w.server = httptest.NewServer(w.faults.around(handler))
-	w.t.Cleanup(func() {
-		w.server.CloseClientConnections()
-		w.server.Close()
-		_ = s.Close()
-	})
+	w.portal.Store(&handler)
+	w.t.Cleanup(func() { _ = s.Close() })
 }
 
 func (w *world) configuration() *v1alpha1.IdentityConfiguration {

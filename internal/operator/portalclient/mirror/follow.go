@@ -300,6 +300,8 @@ func (m *Mirror) replace(c *portalapi.Configuration, roles []portalapi.Role, poo
 	m.mu.Unlock()
 	if first { // the Listed event makes all controllers reconcile everything; single events would only repeat that
 		events = []Event{{Listed: true}, {Configuration: true}, {Keys: true}}
+	} else if len(events) > 0 {
+		events = append(events, Event{Relisted: true})
 	}
 	for _, e := range events {
 		m.notify(e)

@@ -31,7 +31,8 @@ type Event struct {
 	Pool          *PoolEvent
 	Configuration bool // the login methods or the binding
 	Keys          bool // API keys
-	Listed        bool // the whole state was listed for the first time, or again after the feed was lost
+	Listed        bool // the whole state was listed for the first time
+	Relisted      bool // a later listing differed from the mirror; it follows the events of the differences
 	Reachable     bool // the portal is reachable again
 }
 

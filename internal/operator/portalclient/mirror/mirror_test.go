@@ -261,7 +261,7 @@ func TestTruncatedFeedIsListedAgain(t *testing.T) {
 				if m.NamedAccount("bob") == nil || src.listed() != 2 {
 					t.Errorf("listed %d times", src.listed())
 				}
-				if got := e.take(); len(got) != 1 || got[0].Account == nil {
+				if got := e.take(); len(got) != 2 || got[0].Account == nil || !got[1].Relisted {
 					t.Errorf("want events for differences only: %+v", got)
 				}
 			})
@@ -294,8 +294,8 @@ func TestListingFindsEditsOutsideTheFeed(t *testing.T) {
 		if m.NamedAccount("ada").Status != portalapi.StatusDeactivated {
 			t.Error("the edit was not seen")
 		}
-		if got := e.take(); len(got) != 1 || got[0].Account == nil {
-			t.Errorf("events %+v", got)
+		if got := e.take(); len(got) != 2 || got[0].Account == nil || !got[1].Relisted {
+			t.Errorf("want the difference, once, and then that a listing found it: %+v", got)
 		}
 		t.Log("a portal that was restored from a backup has smaller revisions, which the mirror accepts")
 		src.set(func() { src.put(account("a", "ada.old", 2)); src.config.Revision = 0; src.config.SCIMEnabled = false })
