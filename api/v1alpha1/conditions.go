@@ -145,12 +145,6 @@ const (
 	// AnnotationAcceptMembers on an AgentPool accepts users whose lines of spec.members need a
 	// decision (MemberChanged). Its value is their SCIM ids, separated by commas.
 	AnnotationAcceptMembers = "iam.lightrun.com/accept-members"
-	// AnnotationReleaseHeld on the IdentityConfiguration releases every removal that the guard held
-	// at the time in its value (RFC 3339).
-	AnnotationReleaseHeld = "iam.lightrun.com/release-held-until"
-	// AnnotationDropHeld on the IdentityConfiguration drops every removal that the guard held at
-	// the time in its value (RFC 3339).
-	AnnotationDropHeld = "iam.lightrun.com/drop-held-until"
 
 	// AnnotationReplaceProvider on the IdentityConfiguration lets another identity provider replace
 	// the one that the portal is integrated with. Its value names the latter, as Type or Type/name.
@@ -211,7 +205,7 @@ const (
 // needs the verb decide, and AnnotationDecidedBy.
 func DecisionAnnotations() []string {
 	return []string{
-		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
+		AnnotationRelease, AnnotationDrop,
 		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseOwnerGone, AnnotationAcceptGroups, AnnotationAcceptMembers,
 		AnnotationAcceptBackup, AnnotationAcceptLoss,
 	}

@@ -47,7 +47,7 @@ func (o *options) acceptLoss(ctx context.Context, object, id string) error {
 	if kind, name, _ := strings.Cut(object, "/"); !strings.EqualFold(kind, "identityconfiguration") || name != v1alpha1.DefaultName {
 		return fmt.Errorf("--loss needs identityconfiguration/default, not %q", object)
 	}
-	return o.decideAll(ctx, v1alpha1.AnnotationAcceptLoss, id, "Accepted: the lost accounts are created again.")
+	return o.decideConfiguration(ctx, v1alpha1.AnnotationAcceptLoss, id, "Accepted: the lost accounts are created again.")
 }
 
 func (o *options) accept(ctx context.Context, object string, groups, members []string, revision int64) error {

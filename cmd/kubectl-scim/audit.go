@@ -52,7 +52,7 @@ func audit(o *options) *cobra.Command {
 			case id != "":
 				return o.releaseHeldPool(cmd.Context(), found.Pools, id)
 			case releaseThem && len(found.Accounts)+len(found.Pools) > 0:
-				return o.decideAll(cmd.Context(), v1alpha1.AnnotationReleaseOwnerGone, now(),
+				return o.decideConfiguration(cmd.Context(), v1alpha1.AnnotationReleaseOwnerGone, now(),
 					"These accounts are released as spec.onDelete says, and these pools if the deprovisioning guard lets their users lose what they give.")
 			}
 			return errFound
@@ -130,7 +130,7 @@ func (o *options) releaseHeldPool(ctx context.Context, pools []preview.Pool, id 
 	if i < 0 {
 		return fmt.Errorf("no pool without an AgentPool has a held removal %q; kubectl scim audit lists them", id)
 	}
-	return o.decideAll(ctx, v1alpha1.AnnotationRelease, id, fmt.Sprintf("Noted for the pool of AgentPool %s: %s, %d user(s).", pools[i].AgentPool, id, pools[i].Users))
+	return o.decideConfiguration(ctx, v1alpha1.AnnotationRelease, id, fmt.Sprintf("Noted for the pool of AgentPool %s: %s, %d user(s).", pools[i].AgentPool, id, pools[i].Users))
 }
 
 // now returns the current time in the form of the annotations.

@@ -76,7 +76,7 @@ func (o *options) replaceOperator(ctx context.Context, c client.Client, namespac
 	if first, want := b.Provider(), declared.Provider(); !first.IsRefined(want) {
 		done += fmt.Sprintf(" The portal stays integrated with %s, and %s is refused. To replace %s afterwards: %s", first, want, first, shell.Scim(namespace, "provider", "--replace", first.String()))
 	}
-	return o.decideAll(ctx, v1alpha1.AnnotationReplaceOperator, b.ID, done)
+	return o.decideConfiguration(ctx, v1alpha1.AnnotationReplaceOperator, b.ID, done)
 }
 
 func place(b *portalapi.Binding) string {

@@ -101,14 +101,14 @@ func heldIn(ctx context.Context, c client.Client, namespace string) ([]heldRemov
 }
 
 func release(o *options) *cobra.Command {
-	return decide(o, "release", "Carry out held removals", v1alpha1.AnnotationRelease, v1alpha1.AnnotationReleaseHeld)
+	return decide(o, "release", "Carry out held removals", v1alpha1.AnnotationRelease)
 }
 
 func drop(o *options) *cobra.Command {
-	return decide(o, "drop", "Drop held removals: accounts and pools stay as they are", v1alpha1.AnnotationDrop, v1alpha1.AnnotationDropHeld)
+	return decide(o, "drop", "Drop held removals: accounts and pools stay as they are", v1alpha1.AnnotationDrop)
 }
 
-func decide(o *options, verb, short, one, every string) *cobra.Command {
+func decide(o *options, verb, short, annotation string) *cobra.Command {
 	var all bool
 	var id string
 	cmd := &cobra.Command{
@@ -126,18 +126,18 @@ func decide(o *options, verb, short, one, every string) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all {
-				return o.decideAll(cmd.Context(), every, now(), "Noted for everything that is held by now.")
+				return o.decideAll(cmd.Context(), annotation)
 			}
-			return o.decideSome(cmd.Context(), one, args, id)
+			return o.decideSome(cmd.Context(), annotation, args, id)
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "everything that is held now")
+	cmd.Flags().BoolVar(&all, "all", false, "everything that is held now, each removal by its id")
 	cmd.Flags().StringVar(&id, "id", "", "only if exactly this removal is held, as kubectl scim held and the condition give its id")
 	return cmd
 }
 
-// decideAll writes a decision to the configuration.
-func (o *options) decideAll(ctx context.Context, annotation, value, done string) error {
+// decideConfiguration writes a decision to the configuration.
+func (o *options) decideConfiguration(ctx context.Context, annotation, value, done string) error {
 	c, namespace, err := o.cluster()
 	if err != nil {
 		return err
@@ -150,6 +150,43 @@ func (o *options) decideAll(ctx context.Context, annotation, value, done string)
 		return err
 	}
 	fmt.Fprintln(o.streams.Out, done)
+	return nil
+}
+
+// decideAll writes a decision about each held removal to its object. It covers nothing that is held
+// later, because another removal has another id.
+func (o *options) decideAll(ctx context.Context, annotation string) error {
+	c, namespace, err := o.configured(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := heldIn(ctx, c, namespace)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(o.streams.Out, "No removal is held.")
+		return nil
+	}
+	me, err := userName(ctx, c)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for i := range all {
+		if err := o.note(ctx, c, me, annotation, &all[i]); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// note writes the decision of the user me about a held removal to its object.
+func (o *options) note(ctx context.Context, c client.Client, me, annotation string, h *heldRemoval) error {
+	if err := annotateAs(ctx, c, me, h.object, annotation, h.Decision); err != nil {
+		return err
+	}
+	fmt.Fprintf(o.streams.Out, "Noted at %s %s: %s, %d user(s).\n", h.Kind, h.Name, h.Decision, h.Users)
 	return nil
 }
 
@@ -182,11 +219,14 @@ func (o *options) decideSome(ctx context.Context, annotation string, wanted []st
 		}
 		return fmt.Errorf("nothing is held about %q; kubectl scim held lists what is", name)
 	}
+	me, err := userName(ctx, c)
+	if err != nil {
+		return err
+	}
 	for _, h := range chosen {
-		if err := annotate(ctx, c, h.object, annotation, h.Decision); err != nil {
+		if err := o.note(ctx, c, me, annotation, h); err != nil {
 			return err
 		}
-		fmt.Fprintf(o.streams.Out, "Noted at %s %s: %s, %d user(s).\n", h.Kind, h.Name, h.Decision, h.Users)
 	}
 	return nil
 }
@@ -270,9 +310,13 @@ func annotate(ctx context.Context, c client.Client, o client.Object, name, value
 	if err != nil {
 		return err
 	}
+	return annotateAs(ctx, c, me, o, name, value)
+}
+
+func annotateAs(ctx context.Context, c client.Client, me string, o client.Object, name, value string) error {
 	uid := o.GetUID()
 	conflicted := false
-	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		if conflicted {
 			if err := c.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
 				return err

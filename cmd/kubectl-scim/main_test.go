@@ -198,18 +198,16 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	t.Log("decisions are written as the annotations that the operator reads")
 	bob := &v1alpha1.ScimUser{}
 	s.must(s.cp.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: scimIDs["bob"]}, bob))
-	if got := bob.Annotations[v1alpha1.AnnotationRelease]; got != heldByBob {
-		t.Errorf("released %q, want the removal %s", got, heldByBob)
+	if released, dropped := bob.Annotations[v1alpha1.AnnotationRelease], bob.Annotations[v1alpha1.AnnotationDrop]; released != "" || dropped != heldByBob {
+		t.Errorf("released %q and then dropped %q, want the newer decision about the removal %s", released, dropped, heldByBob)
 	}
 	if got := bob.Annotations[v1alpha1.AnnotationDecidedBy]; got != "admin" {
 		t.Errorf("released by %q, want the user of the kubeconfig", got)
 	}
 	config := &v1alpha1.IdentityConfiguration{}
 	s.must(s.cp.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.DefaultName}, config))
-	for _, a := range []string{v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseOwnerGone} {
-		if _, err := time.Parse(time.RFC3339, config.Annotations[a]); err != nil {
-			t.Errorf("%s: %v", a, err)
-		}
+	if _, err := time.Parse(time.RFC3339, config.Annotations[v1alpha1.AnnotationReleaseOwnerGone]); err != nil {
+		t.Error(err)
 	}
 	s.decidesInsteadOfAnother(config)
 	s.accepts()
@@ -316,15 +314,15 @@ func (s *scene) accepts() {
 // decidesInsteadOfAnother: an object names one user who decided, so another user's decision is
 // removed.
 func (s *scene) decidesInsteadOfAnother(config *v1alpha1.IdentityConfiguration) {
-	config.Annotations[v1alpha1.AnnotationDecidedBy] = "bob"
+	config.Annotations[v1alpha1.AnnotationDecidedBy], config.Annotations[v1alpha1.AnnotationAcceptLoss] = "bob", "loss"
 	s.must(s.cp.Client.Update(s.Context(), config))
-	if out, code := s.run("release", "--all"); code != 0 {
+	if out, code := s.run("audit", "--release"); code != 0 {
 		s.Fatal(out)
 	}
 	s.must(s.cp.Client.Get(s.Context(), client.ObjectKeyFromObject(config), config))
 	for _, name := range append(v1alpha1.DecisionAnnotations(), v1alpha1.AnnotationDecidedBy) {
 		_, found := config.Annotations[name]
-		if want := name == v1alpha1.AnnotationReleaseHeld || name == v1alpha1.AnnotationDecidedBy; found != want {
+		if want := name == v1alpha1.AnnotationReleaseOwnerGone || name == v1alpha1.AnnotationDecidedBy; found != want {
 			s.Errorf("%s must be removed: %v", name, found)
 		}
 	}

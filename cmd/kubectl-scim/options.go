@@ -51,6 +51,7 @@ func (o *options) cluster() (client.Client, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("find the Kubernetes API server: %w", err)
 	}
+	config.QPS = -1 // the API server limits a decision about many objects
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, "", err

@@ -69,5 +69,5 @@ func (o *options) replaceProvider(ctx context.Context, first string) error {
 	case first != bound.String():
 		return fmt.Errorf("the portal is integrated with %s, not with %s. To have %s replace it: %s", bound, first, want, shell.Scim(namespace, "provider", "--replace", bound.String()))
 	}
-	return o.decideAll(ctx, v1alpha1.AnnotationReplaceProvider, first, "Noted: "+first+" may be replaced.")
+	return o.decideConfiguration(ctx, v1alpha1.AnnotationReplaceProvider, first, "Noted: "+first+" may be replaced.")
 }

@@ -26,7 +26,6 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/provider"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
-	"lightrun.com/scim-operator/internal/operator/removals"
 	"lightrun.com/scim-operator/internal/operator/usercounts"
 )
 
@@ -56,10 +55,10 @@ type Reconciler struct {
 	ownBinding ownBinding
 	strays     strays
 	strayPools strayPools
-	noKeys     time.Time         // when the portal first listed no SCIM key although some keys work; zero if it lists some
-	counted    time.Time         // time of the last write of the counts
-	headRead   time.Time         // time of the last reading of the head of the portal's audit
-	ahead      map[string]string // annotation → value that was reported as a time in the future
+	noKeys     time.Time   // when the portal first listed no SCIM key although some keys work; zero if it lists some
+	counted    time.Time   // time of the last write of the counts
+	headRead   time.Time   // time of the last reading of the head of the portal's audit
+	decided    decidedTime // the decision about what has lost its object
 }
 
 // connection is the current client. It is kept while address and credentials stay the same.
@@ -204,8 +203,6 @@ func bindReason(err error) (reason string, refused bool) {
 
 // open opens the session for the other controllers.
 func (p *scope) open(ctx context.Context) pass.Outcome {
-	p.warnAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseOwnerGone)
-	p.Session.Decide(removals.Decisions(p.config.Annotations, p.Clock.Now()))
 	p.View = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
 	return pass.Next()
 }

@@ -21,7 +21,6 @@ import (
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/poolplan"
-	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
@@ -70,7 +69,7 @@ func (p *scope) auditPools(ctx context.Context) pass.Outcome {
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return o
 	}
-	releaseUntil, _ := removals.ParseDecisionTime(p.config.Annotations[v1alpha1.AnnotationReleaseOwnerGone], now)
+	releaseUntil := p.decidedAt(v1alpha1.AnnotationReleaseOwnerGone)
 	var failed []error
 	for _, pool := range found {
 		failed = append(failed, p.releasePool(ctx, pool, !firstSeen[pool.Owner.UID].Truncate(time.Second).After(releaseUntil)))
@@ -105,7 +104,7 @@ func (p *scope) releasePool(ctx context.Context, pool *portalapi.Pool, asked boo
 		err = do(ctx)
 	} else {
 		facts := removals.Facts{Object: object, Spec: p.spec.DeprovisioningGuard, Now: p.Clock.Now()}
-		outcome, err = p.Guard.Remove(ctx, p.Client, p.View.Client, facts, plan.Removal, do)
+		outcome, err = p.Guard.Remove(ctx, p.View.Client, facts, plan.Removal, do)
 	}
 	if err == nil && outcome.Verdict != sets.Apply {
 		err = p.markPool(outcome.MarkContext(ctx, object), pool, outcome)
@@ -121,14 +120,13 @@ func (p *scope) releasePool(ctx context.Context, pool *portalapi.Pool, asked boo
 
 // decidedOn returns an AgentPool like the one that owned the pool, with the decision of a person
 // about the removal that is marked at the pool. Since that AgentPool does not exist, the person
-// annotates the IdentityConfiguration with the removal's id. A decision about everything that is
-// held does not count: kubectl scim held does not list this removal.
+// annotates the IdentityConfiguration with the removal's id.
 func (p *scope) decidedOn(pool *portalapi.Pool) (*v1alpha1.AgentPool, removals.Decision) {
 	object := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.config.Namespace, Name: pool.Owner.Name, UID: types.UID(pool.Owner.UID)}}
 	if pool.Mark == nil {
 		return object, removals.Undecided
 	}
-	d := removals.Decide(p.config, pool.Mark.Decision, session.Decisions{})
+	d := removals.Decide(p.config, pool.Mark.Decision)
 	by := p.config.Annotations[v1alpha1.AnnotationDecidedBy]
 	switch d {
 	case removals.Release:

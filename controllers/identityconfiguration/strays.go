@@ -19,7 +19,6 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/pass"
-	"lightrun.com/scim-operator/internal/operator/removals"
 	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
@@ -46,7 +45,7 @@ type strays struct {
 // complete. While the manager finishes a deletion, the account looks like a stray for a moment.
 func (p *scope) audit(ctx context.Context) pass.Outcome {
 	now, s := p.Clock.Now(), &p.strays
-	releaseUntil, _ := removals.ParseDecisionTime(p.config.Annotations[v1alpha1.AnnotationReleaseOwnerGone], now)
+	releaseUntil := p.decidedAt(v1alpha1.AnnotationReleaseOwnerGone)
 	if !p.View.Mirror.Configuration().SCIMEnabled {
 		return pass.Next()
 	}

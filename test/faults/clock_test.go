@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
@@ -100,14 +99,6 @@ func (w *world) wantHeld(when string, want ...string) {
 	}
 }
 
-// decide annotates the IdentityConfiguration.
-func (w *world) decide(annotation string, at time.Time) {
-	var c v1alpha1.IdentityConfiguration
-	must(w.t, w.kube.Get(w.t.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.DefaultName}, &c))
-	c.Annotations = map[string]string{annotation: at.UTC().Format(time.RFC3339)}
-	must(w.t, w.kube.Update(w.t.Context(), &c))
-}
-
 // TestGuardUsesThePortalsClock: only the portal's clock counts for the window, so the manager's
 // clock can't empty it. If the portal's clock goes back, the guard counts too many removals rather
 // than too few. If it goes forward by the window, there is a new budget for later removals, not for
@@ -128,23 +119,4 @@ func TestGuardUsesThePortalsClock(t *testing.T) {
 		w.theirs.set(2 * time.Hour)
 		w.wantHeld("with the portal's clock set forward", "p1", "p2")
 	})
-}
-
-// TestDecisionAheadOfOurClock: a person releases the removals that they see. While the manager's
-// clock is behind the person's, a removal that is held later must not count as released.
-func TestDecisionAheadOfOurClock(t *testing.T) {
-	for _, annotation := range []string{v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld} {
-		t.Run(annotation, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newGuarded(t, 6)
-				w.wantHeld("at first", "p1", "p2")
-				w.ours.set(-2 * time.Hour)
-				w.decide(annotation, time.Now())
-				w.depart(3)
-				w.wantHeld("while the decision is in the future", "p1", "p2", "p3")
-				w.ours.set(0)
-				w.wantHeld("with the correct clock")
-			})
-		})
-	}
 }

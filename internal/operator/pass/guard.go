@@ -28,9 +28,9 @@ type Guarded struct {
 // it is held, was dropped, or the portal refused it. The outcome is in p.Removal. The portal
 // has the mark before the removal is called held: without it the next window would let it pass.
 func (p *Pass) Guarded(ctx context.Context, g Guarded) Outcome {
-	facts := removals.Facts{Object: p.Object, Decisions: p.View.Decisions, Spec: p.View.Spec.DeprovisioningGuard, Now: p.engine.Clock.Now()}
+	facts := removals.Facts{Object: p.Object, Spec: p.View.Spec.DeprovisioningGuard, Now: p.engine.Clock.Now()}
 	var err error
-	if p.Removal, err = p.engine.Guard.Remove(ctx, p.engine.Client, p.View.Client, facts, g.Removal, g.Do); err == nil {
+	if p.Removal, err = p.engine.Guard.Remove(ctx, p.View.Client, facts, g.Removal, g.Do); err == nil {
 		err = g.Mark(p.Removal.MarkContext(ctx, p.Object), p.Removal)
 	}
 	if err != nil {

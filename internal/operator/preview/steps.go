@@ -176,8 +176,7 @@ func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
 // foresee predicts the guard's outcome for a removal, except for the company's budget, which is
 // compared with all steps together later.
 func (p *preview) foresee(o client.Object, r guard.Removal) guard.Outcome {
-	now := time.Now()
-	facts := guard.Facts{Object: o, Decisions: guard.Decisions(p.config.Annotations, now), Spec: p.config.Spec.DeprovisioningGuard, Now: now}
+	facts := guard.Facts{Object: o, Spec: p.config.Spec.DeprovisioningGuard, Now: time.Now()}
 	fits := func() (bool, error) { return r.Members == 0 || r.Members <= p.left.Members(r.Pool), nil }
 	outcome, _ := guard.Foresee(facts, r, fits) // it returns only errors of fits
 	return outcome

@@ -19,7 +19,6 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
-	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
 // The defaults for the budget in an IdentityConfiguration.
@@ -45,10 +44,9 @@ type Removal struct {
 
 // Facts contains the inputs of a decision about a removal.
 type Facts struct {
-	Object    client.Object // the object that a person annotates to decide
-	Decisions session.Decisions
-	Spec      v1alpha1.DeprovisioningGuard
-	Now       time.Time
+	Object client.Object // the object that a person annotates to decide
+	Spec   v1alpha1.DeprovisioningGuard
+	Now    time.Time
 }
 
 // Outcome is the outcome of a removal.
@@ -111,10 +109,9 @@ func Set(kind portalapi.Removal, o client.Object, users ...string) sets.Set {
 
 // Remove calls do if the removal fits the budgets and was not held before, or if a person released
 // exactly this removal. Otherwise its result is that the removal is held or was dropped, and the
-// caller marks that in the portal. If the decision is one about everything that is held, Remove
-// first writes it to the object, through w, so that it stays valid later. The context of do has the
-// name of the person who released the removal, for the portal's audit.
-func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Audit, facts Facts, r Removal, do func(context.Context) error) (Outcome, error) {
+// caller marks that in the portal. The context of do has the name of the person who released the
+// removal, for the portal's audit.
+func (g *Guard) Remove(ctx context.Context, audit portalapi.Audit, facts Facts, r Removal, do func(context.Context) error) (Outcome, error) {
 	if r.Mark == nil { // the budget decides: the portal must count this removal before the next one reads the budget
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -122,11 +119,6 @@ func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Aud
 	outcome, err := Foresee(facts, r, func() (bool, error) { return fits(ctx, audit, facts.Spec, r) })
 	if err != nil {
 		return outcome, err
-	}
-	if outcome.Decision != "" {
-		if err := persist(ctx, w, facts.Object, outcome.Decision, facts.Decisions); err != nil {
-			return outcome, fmt.Errorf("write the decision to the object: %w", err)
-		}
 	}
 	if outcome.Verdict == sets.Apply {
 		return outcome, do(outcome.decisionContext(ctx, facts.Object))
@@ -138,7 +130,7 @@ func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Aud
 func Foresee(facts Facts, r Removal, fits func() (bool, error)) (Outcome, error) {
 	v, id, err := sets.Decide(r.Set, sets.Facts{
 		Mark: r.Mark, Now: facts.Now.UnixMilli(), Fits: fits,
-		Decided: func(id string) Decision { return Decide(facts.Object, id, facts.Decisions) },
+		Decided: func(id string) Decision { return Decide(facts.Object, id) },
 	})
 	return Outcome{Verdict: v, Decision: id, Removal: r, Window: windowOf(facts.Spec), Namespace: facts.Object.GetNamespace()}, err
 }

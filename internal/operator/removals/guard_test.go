@@ -9,12 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
-	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
 // audit is a portal's audit in which removed of managed accounts lost their access within any
@@ -27,13 +24,6 @@ type audit struct {
 
 func (a audit) Removals(context.Context, time.Duration) (portalapi.Removals, error) {
 	return portalapi.Removals{Removed: a.removed, Managed: a.managed, Pools: map[string]portalapi.PoolRemovals{"p": a.pool}}, nil
-}
-
-// writer takes what is written down.
-type writer struct{ client.Writer }
-
-func (writer) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
-	return nil
 }
 
 func TestRemove(t *testing.T) {
@@ -53,32 +43,33 @@ func TestRemove(t *testing.T) {
 	}
 	before := now.Add(-time.Hour)
 	for name, tc := range map[string]struct {
-		reason    string
-		removal   Removal
-		budget    int32
-		audit     audit
-		decisions session.Decisions
-		want      sets.Verdict
+		reason  string
+		removal Removal
+		budget  int32
+		audit   audit
+		decided string // the annotation of a decision about the removal that was held before
+		want    sets.Verdict
 	}{
-		"Fits":            {"A removal within the budget needs no decision.", removal(0, 1), 7, audit{removed: 6}, session.Decisions{}, sets.Apply},
-		"TooMany":         {"A removal of one user more than the budget is held.", removal(0, 1), 7, audit{removed: 7}, session.Decisions{}, sets.Hold},
-		"SetTooLarge":     {"A removal that does not fit is held as a whole: no part of it passes.", removal(0, 3), 7, audit{removed: 5}, session.Decisions{}, sets.Hold},
-		"MembersFit":      {"A pool has its own budget: what the company lost does not count.", removal(2, 0), 2, audit{removed: 99, pool: portalapi.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Apply},
-		"MembersUsed":     {"Members that the pool lost earlier in the window count against its budget.", removal(2, 0), 2, audit{pool: portalapi.PoolRemovals{Members: 30, Removed: 1}}, session.Decisions{}, sets.Hold},
-		"BothBudgets":     {"A user who loses ROLE_MANAGER with the pool also counts against the company's budget.", removal(2, 2), 3, audit{removed: 2, pool: portalapi.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Hold},
-		"NewWindow":       {"A held removal stays held when a new window has its whole budget.", marked(removal(1, 0), portalapi.MarkHeld, before), 7, audit{}, session.Decisions{}, sets.Hold},
-		"LargerBudget":    {"A held removal stays held when the budget is raised.", marked(removal(1, 0), portalapi.MarkHeld, before), math.MaxInt32, audit{}, session.Decisions{}, sets.Hold},
-		"AllReleased":     {"A decision to release all that is held by a time releases a removal that was held by then.", marked(removal(9, 0), portalapi.MarkHeld, before), 0, audit{}, session.Decisions{ReleaseUntil: before}, sets.Apply},
-		"AllDropped":      {"A decision to drop all that is held by a time drops a removal that was held by then.", marked(removal(9, 0), portalapi.MarkHeld, before), 0, audit{}, session.Decisions{DropUntil: before}, sets.Keep},
-		"HeldLater":       {"A decision to release all that is held by a time does not release a removal that was held later.", marked(removal(9, 0), portalapi.MarkHeld, now), 0, audit{}, session.Decisions{ReleaseUntil: before}, sets.Hold},
-		"DroppedRemember": {"A drop that the portal recorded counts, also without the annotation.", marked(removal(1, 0), portalapi.MarkDropped, before), 7, audit{}, session.Decisions{}, sets.Keep},
+		"Fits":            {"A removal within the budget needs no decision.", removal(0, 1), 7, audit{removed: 6}, "", sets.Apply},
+		"TooMany":         {"A removal of one user more than the budget is held.", removal(0, 1), 7, audit{removed: 7}, "", sets.Hold},
+		"SetTooLarge":     {"A removal that does not fit is held as a whole: no part of it passes.", removal(0, 3), 7, audit{removed: 5}, "", sets.Hold},
+		"MembersFit":      {"A pool has its own budget: what the company lost does not count.", removal(2, 0), 2, audit{removed: 99, pool: portalapi.PoolRemovals{Members: 30}}, "", sets.Apply},
+		"MembersUsed":     {"Members that the pool lost earlier in the window count against its budget.", removal(2, 0), 2, audit{pool: portalapi.PoolRemovals{Members: 30, Removed: 1}}, "", sets.Hold},
+		"BothBudgets":     {"A user who loses ROLE_MANAGER with the pool also counts against the company's budget.", removal(2, 2), 3, audit{removed: 2, pool: portalapi.PoolRemovals{Members: 30}}, "", sets.Hold},
+		"NewWindow":       {"A held removal stays held when a new window has its whole budget.", marked(removal(1, 0), portalapi.MarkHeld, before), 7, audit{}, "", sets.Hold},
+		"LargerBudget":    {"A held removal stays held when the budget is raised.", marked(removal(1, 0), portalapi.MarkHeld, before), math.MaxInt32, audit{}, "", sets.Hold},
+		"Released":        {"A decision to release the removal by its id carries it out.", marked(removal(9, 0), portalapi.MarkHeld, before), 0, audit{}, v1alpha1.AnnotationRelease, sets.Apply},
+		"Dropped":         {"A decision to drop the removal by its id keeps what it would take.", marked(removal(9, 0), portalapi.MarkHeld, before), 0, audit{}, v1alpha1.AnnotationDrop, sets.Keep},
+		"HeldLater":       {"A decision does not release a removal that was held later: it has another id.", marked(removal(9, 0), portalapi.MarkHeld, now), 0, audit{}, v1alpha1.AnnotationRelease, sets.Hold},
+		"DroppedRemember": {"A drop that the portal recorded counts, also without the annotation.", marked(removal(1, 0), portalapi.MarkDropped, before), 7, audit{}, "", sets.Keep},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var g Guard
 			done := false
 			spec := v1alpha1.DeprovisioningGuard{MinUsers: &tc.budget, MaxPercent: new(int32)}
-			facts := Facts{Object: pool.DeepCopy(), Decisions: tc.decisions, Spec: spec, Now: now}
-			outcome, err := g.Remove(t.Context(), writer{}, tc.audit, facts, tc.removal, func(context.Context) error { done = true; return nil })
+			facts := Facts{Object: pool.DeepCopy(), Spec: spec, Now: now}
+			facts.Object.SetAnnotations(map[string]string{tc.decided: tc.removal.ID(before.UnixMilli())})
+			outcome, err := g.Remove(t.Context(), tc.audit, facts, tc.removal, func(context.Context) error { done = true; return nil })
 			if err != nil || outcome.Verdict != tc.want || done != (tc.want == sets.Apply) {
 				t.Fatalf("%s\ngot %v, %v; carried out: %v", tc.reason, outcome.Verdict, err, done)
 			}

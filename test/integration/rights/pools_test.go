@@ -96,8 +96,8 @@ func configurations() []operation {
 		{"ReplaceProvider", "It takes a decision to replace the provider.",
 			change(kind, v1alpha1.DefaultName, `{"metadata":{"annotations":{"`+v1alpha1.AnnotationReplaceProvider+`":"Okta","`+v1alpha1.AnnotationDecidedBy+`":"USER"}}}`),
 			who("manager operator collector decider", wildcards), "may not decide about"},
-		{"ReleaseAllAsAnotherUser", "The audit names who decided.",
-			change(kind, v1alpha1.DefaultName, `{"metadata":{"annotations":{"`+v1alpha1.AnnotationReleaseHeld+`":"2026-01-01T00:00:00Z","`+v1alpha1.AnnotationDecidedBy+`":"boss@example.test"}}}`),
+		{"ReleaseAsAnotherUser", "The audit names who decided.",
+			change(kind, v1alpha1.DefaultName, `{"metadata":{"annotations":{"`+v1alpha1.AnnotationReleaseOwnerGone+`":"2026-01-01T00:00:00Z","`+v1alpha1.AnnotationDecidedBy+`":"boss@example.test"}}}`),
 			who("manager operator collector wildcard-in-window"), "may not decide about|says who decided"},
 	}
 }

@@ -111,13 +111,14 @@ func TestHeldOverARestartThenDecided(t *testing.T) {
 	w.annotate(held[0], v1alpha1.AnnotationDrop, w.decision(held[0]))
 	w.says(held[0], v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	w.shows("p2@example.test", "")
-	t.Log("the others are dropped as a set: deleted users come back, deactivated ones stay active")
-	w.annotate(w.identity(), v1alpha1.AnnotationDropHeld, w.now())
+	t.Log("the others are dropped: deleted users come back, deactivated ones stay active")
+	for _, p := range held[1:] {
+		w.annotate(p, v1alpha1.AnnotationDrop, w.decision(p))
+	}
 	w.provisioned(held[2], user)
 	w.says(held[1], v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	w.shows("p4@example.test", "")
-	w.nextSecond()
-	t.Log("the provider pushes and deactivates them again: they are held again, and released as a set")
+	t.Log("the provider pushes and deactivates them again: they are held again, under other ids, and released")
 	for _, p := range held[:2] {
 		w.is(p.Spec.UserName, portalapi.StatusActive)
 		w.change(p, active)
@@ -125,9 +126,8 @@ func TestHeldOverARestartThenDecided(t *testing.T) {
 		w.change(p, inactive)
 		w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	}
-	w.annotate(w.identity(), v1alpha1.AnnotationDropHeld, "")
-	w.annotate(w.identity(), v1alpha1.AnnotationReleaseHeld, w.now())
 	for _, p := range held[:2] {
+		w.annotate(p, v1alpha1.AnnotationRelease, w.decision(p))
 		w.is(p.Spec.UserName, portalapi.StatusDeactivated)
 	}
 }

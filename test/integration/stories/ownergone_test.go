@@ -103,11 +103,7 @@ func TestAPoolWhoseAgentPoolIsGoneIsReleasedThroughTheGuard(t *testing.T) {
 	if r := w.preview(false); len(r.WithoutAgentPool) != 1 || r.WithoutAgentPool[0].Held != mark.Decision {
 		t.Errorf("the plan lists %+v, the mark is %+v", r.WithoutAgentPool, mark)
 	}
-	t.Log("no decision about all that is held speaks of it")
-	w.annotate(w.identity(), v1alpha1.AnnotationReleaseHeld, w.now())
-	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.OnDelete = v1alpha1.UserDelete })
-	w.hasRoles("ada@example.test", user, manager)
-	t.Log("its id does")
+	t.Log("its id releases it")
 	w.annotate(w.identity(), v1alpha1.AnnotationRelease, mark.Decision)
 	w.isReleased(id)
 	w.provisioned(ada, user)

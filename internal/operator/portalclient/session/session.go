@@ -8,7 +8,6 @@ package session
 import (
 	"context"
 	"sync"
-	"time"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
@@ -22,20 +21,12 @@ type Block struct {
 	Foreign         bool // the portal is bound to another operator, which owns its records
 }
 
-// Decisions are a person's decisions about held removals. Each covers all removals that were held
-// at that time. The zero time is no decision.
-type Decisions struct {
-	ReleaseUntil, DropUntil time.Time
-	By                      string // name of the Kubernetes user who decided; empty if unknown
-}
-
 // View is a snapshot of the connection's state.
 type View struct {
-	Client    portalapi.Client                    // nil while Block or Unknown
-	Mirror    *mirror.Mirror                      // nil before the first connection
-	Spec      *v1alpha1.IdentityConfigurationSpec // spec of the current configuration; nil if there is none
-	Block     *Block                              // nil if writes are allowed
-	Decisions Decisions
+	Client portalapi.Client                    // nil while Block or Unknown
+	Mirror *mirror.Mirror                      // nil before the first connection
+	Spec   *v1alpha1.IdentityConfigurationSpec // spec of the current configuration; nil if there is none
+	Block  *Block                              // nil if writes are allowed
 	// Unknown is true until the configuration is read after the start of the manager. Then
 	// controllers write and report nothing.
 	Unknown bool
@@ -96,17 +87,6 @@ func (s *Session) Open(ctx context.Context, key string, client portalapi.Client,
 // OpenReadOnly is Open with all writes blocked; why is the reason.
 func (s *Session) OpenReadOnly(ctx context.Context, key string, client portalapi.Client, spec *v1alpha1.IdentityConfigurationSpec, why Block) View {
 	return s.set(ctx, key, client, spec, &why)
-}
-
-// Decide sets a person's decisions.
-func (s *Session) Decide(d Decisions) {
-	s.mu.Lock()
-	changed := s.view.Decisions != d
-	s.view.Decisions = d
-	s.mu.Unlock()
-	if changed {
-		s.publish(Event{Session: true})
-	}
 }
 
 func (s *Session) set(ctx context.Context, key string, client portalapi.Client, spec *v1alpha1.IdentityConfigurationSpec, why *Block) View {
