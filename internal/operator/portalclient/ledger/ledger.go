@@ -73,11 +73,13 @@ func (l *Ledger) Load(ctx context.Context) (map[string][]byte, error) {
 	return out, nil
 }
 
-// Leader implements scimtarget.Ledger.
+// Leader implements scimtarget.Ledger. It reads the first ConfigMap's metadata, which Lead writes
+// first.
 func (l *Ledger) Leader(ctx context.Context) (string, error) {
-	m, err := l.get(ctx, 0)
-	if err != nil {
-		return "", err
+	m := metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}}
+	err := l.reader.Get(ctx, types.NamespacedName{Namespace: l.namespace, Name: Name(0)}, &m)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return "", fmt.Errorf("read ConfigMap %s: %w", Name(0), err)
 	}
 	return m.Annotations[leaderAnnotation], nil
 }

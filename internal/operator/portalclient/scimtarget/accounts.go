@@ -20,6 +20,7 @@ import (
 // change is what PutAccount does about one account.
 type change struct {
 	account *account // to change; nil: create one
+	began   *account // an earlier attempt to create it, without a known result; nil if there is none
 	adopt   bool     // from another owner, or none
 	want    scim.Object
 	roles   []string
@@ -44,9 +45,7 @@ func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*por
 		return nil, refuse(http.StatusBadRequest, portalapi.CodeInvalid, "invalid user name: %v", err)
 	}
 	defer c.locks.lock("owner " + w.Owner.UID)()
-	if id := c.accountOf(w); id != "" {
-		defer c.locks.lock("account " + id)()
-	}
+	defer c.lockAccount(w.Owner.UID, w.Adopt)()
 	var profile scim.Object
 	if c.options.Profiles != nil {
 		var err error
@@ -66,17 +65,14 @@ func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*por
 	return c.update(ctx, w, p)
 }
 
-// accountOf returns the id of the account that the write is about; empty if it creates one.
-func (c *Client) accountOf(w portalapi.AccountWrite) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if a := c.book.byOwner[w.Owner.UID]; a != nil {
-		return a.id
-	}
-	if w.Adopt != nil {
-		return w.Adopt.ID
-	}
-	return ""
+// lockAccount is lockPool for an account.
+func (c *Client) lockAccount(ownerUID string, adopt *portalapi.Adopt) (unlock func()) {
+	return c.lockRecord("account ", ownerUID, func() string {
+		if a := c.book.byOwner[ownerUID]; a != nil {
+			return a.id
+		}
+		return adopted(adopt)
+	})
 }
 
 // planAccount decides what the write changes. The caller has locked mu.
@@ -89,6 +85,7 @@ func (c *Client) planAccount(w portalapi.AccountWrite, profile scim.Object) (*ch
 		return nil, err
 	}
 	a := p.account
+	p.began = b.creating[w.Owner.UID]
 	if other := b.byName[names.Fold(w.UserName)]; other != nil && other != a {
 		if !other.managed() {
 			return nil, refuse(http.StatusConflict, portalapi.CodeLocalAccount, "the user name belongs to the target's user %s, which this operator does not manage", other.id)
@@ -154,7 +151,7 @@ func (c *Client) findAccount(w portalapi.AccountWrite, p *change) error {
 	case a == nil:
 		return refuse(http.StatusNotFound, portalapi.CodeNotFound, "the target has no user %s", w.Adopt.ID)
 	case a.record.Owner.UID != w.Adopt.OwnerUID:
-		return refuse(http.StatusConflict, portalapi.CodeStaleRevision, "the user %s belongs to %q now, not to %q", a.id, a.record.Owner.UID, w.Adopt.OwnerUID)
+		return refuse(http.StatusConflict, portalapi.CodeStaleRevision, "the user %s has %s now, not %s", a.id, ownerCalled(a.record.Owner.UID), ownerCalled(w.Adopt.OwnerUID))
 	case !a.managed() && !b.state.LoginMethods.ProvisionExistingUsers:
 		return refuse(http.StatusConflict, portalapi.CodeLocalAccount, "the user %s was created at the target; set spec.loginMethods.scim.provisionExistingUsers to adopt such users", a.id)
 	}
@@ -233,41 +230,24 @@ func (c *Client) decidedOn(w portalapi.AccountWrite, p *change) error {
 }
 
 // create creates the user at the target. The ledger has the intention first: if the answer is lost,
-// the next attempt finds the user instead of creating a second one.
+// the next attempt finds the user instead of creating a second one, also under an earlier name.
 func (c *Client) create(ctx context.Context, w portalapi.AccountWrite, p *change) (*portalapi.Account, error) {
-	c.mu.Lock()
-	before := c.book.creating[w.Owner.UID]
-	c.mu.Unlock()
-	a := &account{key: keyOf(keyUser, w.Owner.UID), pools: map[string]bool{}}
-	var o scim.Object
-	if before != nil {
-		var err error
-		if o, err = c.lookup(ctx, "/Users", "userName", w.UserName); err != nil {
-			return nil, fmt.Errorf("find the user that an earlier attempt may have created: %w", err)
-		}
-		if o != nil && !matches(p.record, canonicalUser(c.users, o)) {
-			return nil, c.local(ctx, w.Owner.UID, o)
-		}
-	}
-	a.record = p.record
-	a.record.Creating = true
-	if err := c.put(ctx, map[string]any{a.key: a.record}); err != nil {
+	a := &account{key: keyOf(keyUser, w.Owner.UID), pools: map[string]bool{}, record: p.record}
+	o, created, err := c.createdUser(ctx, p.began)
+	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	c.book.creating[w.Owner.UID] = a
-	c.mu.Unlock()
-	var version string
-	if o == nil {
-		answer, err := c.endpoint.do(ctx, http.MethodPost, "/Users", withSchemas(p.want), "")
+	version := versionOf(o)
+	switch {
+	case created:
+	case o != nil && names.Fold(p.began.record.UserName) == names.Fold(w.UserName):
+		return nil, c.local(ctx, w.Owner.UID, o)
+	default:
+		answer, err := c.post(ctx, a, w, p)
 		if err != nil {
-			return nil, c.notCreated(ctx, w, err)
+			return nil, err
 		}
-		if o, version = answer.Object, answer.Version; text(o, "id") == "" {
-			if o, err = c.lookup(ctx, "/Users", "userName", w.UserName); err != nil || o == nil {
-				return nil, fmt.Errorf("find the user that was just created: %w", orMissing(err))
-			}
-		}
+		o, version = answer.Object, answer.Version
 	}
 	a.id, _ = schema.ValueOf(o, "id").(string)
 	a.have, a.version = canonicalUser(c.users, o), version
@@ -278,17 +258,59 @@ func (c *Client) create(ctx context.Context, w portalapi.AccountWrite, p *change
 	c.mu.Lock()
 	delete(c.book.creating, w.Owner.UID)
 	c.book.add(a)
-	a.stale = before != nil // the earlier attempt may have sent another profile
+	a.stale = created // the earlier attempt may have sent another profile
 	if !a.stale {
 		c.wrote(a, w, p)
 	}
-	a.changed = c.book.next
 	c.touched(a)
+	a.changed = c.book.next
 	c.mu.Unlock()
 	if err := c.move(ctx, a, p); err != nil {
 		return nil, err
 	}
 	return c.shown(a, w, p), nil
+}
+
+// post sends the POST of a new user, after the ledger has the record with Creating.
+func (c *Client) post(ctx context.Context, a *account, w portalapi.AccountWrite, p *change) (answer, error) {
+	intent := &account{key: a.key, record: a.record}
+	intent.record.Creating = true
+	if err := c.put(ctx, map[string]any{a.key: intent.record}); err != nil {
+		return answer{}, err
+	}
+	c.mu.Lock()
+	c.book.creating[w.Owner.UID] = intent
+	c.mu.Unlock()
+	got, err := c.endpoint.do(ctx, http.MethodPost, "/Users", withSchemas(p.want), "")
+	if err != nil {
+		return got, c.notCreated(ctx, w, err)
+	}
+	if text(got.Object, "id") == "" {
+		if got.Object, err = c.lookup(ctx, "/Users", "userName", w.UserName); err != nil || got.Object == nil {
+			return got, fmt.Errorf("find the user that was just created: %w", orMissing(err))
+		}
+	}
+	return got, nil
+}
+
+// createdUser returns the user with the name of an earlier attempt to create it, or nil. created is
+// false if it belongs to another owner or to the target: then the attempt has not created it. began
+// may be nil.
+func (c *Client) createdUser(ctx context.Context, began *account) (o scim.Object, created bool, err error) {
+	if began == nil {
+		return nil, false, nil
+	}
+	if o, err = c.lookup(ctx, "/Users", "userName", began.record.UserName); err != nil {
+		return nil, false, fmt.Errorf("find the user that an earlier attempt may have created: %w", err)
+	}
+	if o == nil {
+		return nil, false, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	have := c.book.accounts[text(o, "id")]
+	known := have != nil && have.record.Owner.UID != began.record.Owner.UID
+	return o, !known && c.matches(began.record, canonicalUser(c.users, o)), nil
 }
 
 // orMissing returns err, or an error for a response without a resource.
@@ -389,10 +411,10 @@ func (c *Client) update(ctx context.Context, w portalapi.AccountWrite, p *change
 	if a.wrote != nil && len(p.ops) > 0 {
 		a.wrote, a.stale = nil, true // until the target has the change
 	}
-	a.changed = c.book.next
 	if p.changes {
 		c.touched(a)
 	}
+	a.changed = c.book.next
 	c.mu.Unlock()
 	if len(p.ops) > 0 {
 		if err := c.send(ctx, a, p); err != nil {
@@ -404,6 +426,7 @@ func (c *Client) update(ctx context.Context, w portalapi.AccountWrite, p *change
 	if p.changes {
 		c.touched(a)
 	}
+	a.changed = c.book.next // a listing that began before has the user without this change
 	c.mu.Unlock()
 	if err := c.move(ctx, a, p); err != nil {
 		return nil, err

@@ -79,7 +79,6 @@ type pool struct {
 	key      string
 	record   poolRecord
 	name     string // displayName at the target
-	version  string
 	revision int64
 	changed  int64
 }

@@ -3,6 +3,7 @@
 package scimtarget
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,10 +74,12 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{
+	c := &Client{
 		options: o, endpoint: e, users: schema.User(),
 		feed: feed{epoch: uuid.NewString(), last: map[entry]int64{}, more: make(chan struct{})},
-	}, nil
+	}
+	e.leads = c.stillLeads
+	return c, nil
 }
 
 // Calls returns the number of requests that the client has sent.
@@ -145,6 +148,19 @@ func (c *Client) leads() error {
 	return nil
 }
 
+// stillLeads reads in the ledger whether this process leads. leads knows only what this process has
+// read before.
+func (c *Client) stillLeads(ctx context.Context) error {
+	leader, err := c.options.Ledger.Leader(ctx)
+	if err != nil {
+		return fmt.Errorf("read who leads: %w", err)
+	}
+	if leader != "" && leader != c.options.Leader {
+		return refuse(http.StatusConflict, portalapi.CodeStaleLeader, "the operator's process %q leads; a new leader must bind the target before it writes", leader)
+	}
+	return nil
+}
+
 // scimOn refuses provisioning while SCIM is off in the declared login methods. The caller has
 // locked mu.
 func (c *Client) scimOn() error {
@@ -182,6 +198,22 @@ func refuse(status int, code portalapi.Code, format string, args ...any) error {
 	return &portalapi.Error{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+// adopted returns the id of the record to adopt; empty if the write adopts none.
+func adopted(a *portalapi.Adopt) string {
+	if a == nil {
+		return ""
+	}
+	return a.ID
+}
+
+// ownerCalled returns the words for the owner with that UID in a message.
+func ownerCalled(uid string) string {
+	if uid == "" {
+		return "no owner"
+	}
+	return fmt.Sprintf("the owner %q", uid)
+}
+
 // keyed is a set of locks by name.
 type keyed struct {
 	mu     sync.Mutex
@@ -191,6 +223,25 @@ type keyed struct {
 type keyedLock struct {
 	sync.Mutex
 	users int
+}
+
+// lockRecord locks the record whose id find returns. While another write had the lock, the id may
+// have changed: then it locks the other record. Without a record, it locks the name owner. find is
+// called with mu locked.
+func (c *Client) lockRecord(kind, owner string, find func() string) (unlock func()) {
+	id := func() string {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return cmp.Or(find(), "of "+owner)
+	}
+	for {
+		now := id()
+		unlock := c.locks.lock(kind + now)
+		if id() == now {
+			return unlock
+		}
+		unlock()
+	}
 }
 
 // lock locks the name, and returns the function that unlocks it.

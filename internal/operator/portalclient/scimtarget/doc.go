@@ -16,6 +16,7 @@
 //   - accounts.go, pools.go and memberships.go write
 //   - identity.go and feed.go are the parts of the port that no target has
 //
-// Every write goes to the ledger first. So a process that no longer leads is refused before it
-// calls the target, and a crash between the two leaves a difference, which the next pass heals.
+// Immediately before each change of the target, the driver reads in the ledger that its process
+// still leads. A creation and a change of a record are in the ledger first: a crash between the two
+// leaves a difference, which the next pass heals.
 package scimtarget

@@ -40,6 +40,7 @@ type endpoint struct {
 	timeout time.Duration
 	slots   chan struct{}
 	now     func() time.Time
+	leads   func(context.Context) error // refuses changes of a process that does not lead
 
 	mu     sync.Mutex
 	paused time.Time // until then, the target asked to send nothing
@@ -82,7 +83,7 @@ func newEndpoint(o Options) (*endpoint, error) {
 	return e, nil
 }
 
-// do sends one request. A refusal by the target is a *portalapi.Error. A response that is not the
+// do sends one request. Immediately before a change, it checks that this process leads. A refusal by the target is a *portalapi.Error. A response that is not the
 // target's is a *portalapi.InvalidResponseError: it says nothing about the request. version is the
 // precondition of a change; empty sends none.
 func (e *endpoint) do(ctx context.Context, method, path string, body scim.Object, version string) (answer, error) {
@@ -94,6 +95,11 @@ func (e *endpoint) do(ctx context.Context, method, path string, body scim.Object
 	}
 	if err := e.pausing(); err != nil {
 		return answer{}, err
+	}
+	if method != http.MethodGet {
+		if err := e.leads(ctx); err != nil {
+			return answer{}, err
+		}
 	}
 	a, err := e.send(ctx, method, path, body, version)
 	pause, failed := portalapi.Failure(err)

@@ -278,7 +278,7 @@ func (c *Client) apply(ctx context.Context, f found, gone map[string]bool, began
 func (c *Client) discovered(id string, o scim.Object, entries map[string]any) *account {
 	a := &account{id: id, have: canonicalUser(c.users, o), pools: map[string]bool{}}
 	for uid, began := range c.book.creating {
-		if matches(began.record, a.have) {
+		if c.matches(began.record, a.have) {
 			a.key, a.record, a.stale = began.key, began.record, true
 			a.record.ID, a.record.Creating = id, false
 			delete(c.book.creating, uid)
@@ -289,9 +289,11 @@ func (c *Client) discovered(id string, o scim.Object, entries map[string]any) *a
 	return a
 }
 
-// matches reports whether the target's user is the one that the driver began to create.
-func matches(r userRecord, have scim.Object) bool {
-	return names.Fold(r.UserName) == names.Fold(text(have, "userName")) && (r.ExternalID == text(have, "externalId") || text(have, "externalId") == "")
+// matches reports whether the target's user is the one that the driver began to create. A user
+// without the externalId is, only if the target takes none. The caller has locked mu.
+func (c *Client) matches(r userRecord, have scim.Object) bool {
+	external := text(have, "externalId")
+	return names.Fold(r.UserName) == names.Fold(text(have, "userName")) && (r.ExternalID == external || external == "" && c.can.users.takes("externalId", "") == nil)
 }
 
 // refresh updates the account from the target. The caller has locked mu.
@@ -391,7 +393,6 @@ func (c *Client) applyGroups(f found, began int64, entries map[string]any) map[s
 			p.name = name
 			c.poolTouched(p)
 		}
-		p.version = versionOf(o)
 		for _, user := range memberIDs(o) {
 			enter(user, id)
 		}

@@ -25,6 +25,7 @@ func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []po
 		return nil, refuse(http.StatusBadRequest, portalapi.CodeInvalid, "%d memberships in one call; send at most %d", len(items), portalapi.MaxMemberships)
 	}
 	defer c.locks.lock("owner " + ownerUID)()
+	defer c.lockPool(ownerUID, nil)()
 	c.mu.Lock()
 	p := c.book.ownedPool(ownerUID)
 	err := c.scimOn()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/patch"
@@ -33,6 +34,7 @@ func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi
 		return nil, err
 	}
 	defer c.locks.lock("owner " + w.Owner.UID)()
+	defer c.lockPool(w.Owner.UID, w.Adopt)()
 	c.mu.Lock()
 	p, after, err := c.planPool(w, roles)
 	if err != nil {
@@ -43,15 +45,26 @@ func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi
 	if p != nil {
 		removed = c.managersLost(p, after.Roles)
 	}
+	began := c.book.pending[w.Owner.UID]
 	c.mu.Unlock()
 	if p == nil {
-		return c.createPool(ctx, w, after)
+		return c.createPool(ctx, w, after, began)
 	}
-	defer c.locks.lock("pool " + p.id)()
 	if err := c.count(ctx, removed); err != nil {
 		return nil, err
 	}
 	return c.updatePool(ctx, w, p, after)
+}
+
+// lockPool locks the pool of the owner, or the one to adopt if the owner has none. A write decides
+// about the pool after it has the lock, because an adoption by another owner may have had it before.
+func (c *Client) lockPool(ownerUID string, adopt *portalapi.Adopt) (unlock func()) {
+	return c.lockRecord("pool ", ownerUID, func() string {
+		if p := c.book.ownedPool(ownerUID); p != nil {
+			return p.id
+		}
+		return adopted(adopt)
+	})
 }
 
 // grantable returns the roles, sorted, and refuses those that no pool can give.
@@ -72,8 +85,8 @@ func (c *Client) grantable(ctx context.Context, roles []string) ([]string, error
 	return union(roles, nil), nil
 }
 
-// planPool finds the pool that the write is about, and returns the record afterwards. The caller
-// has locked mu.
+// planPool returns the pool that the write changes, or nil for a new one, and the record that the
+// pool has after the write. The caller has locked mu.
 func (c *Client) planPool(w portalapi.PoolWrite, roles []string) (*pool, poolRecord, error) {
 	var none poolRecord
 	if err := c.scimOn(); err != nil {
@@ -84,7 +97,7 @@ func (c *Client) planPool(w portalapi.PoolWrite, roles []string) (*pool, poolRec
 		return nil, none, err
 	}
 	if isDefault := p != nil && p.id == defaultPool; isDefault != w.Default {
-		return nil, none, refuse(http.StatusConflict, portalapi.CodeDefaultPool, "only the owner whose write sets Default manages the default pool, and that owner has no other pool")
+		return nil, none, refuse(http.StatusConflict, portalapi.CodeDefaultPool, "Default must be set for the default pool and for no other pool")
 	}
 	if other := c.book.namedPool(w.Name); other != nil && other != p && !w.Default {
 		return nil, none, refuse(http.StatusConflict, portalapi.CodeDuplicatePool, "the pool %q already exists", w.Name)
@@ -95,11 +108,9 @@ func (c *Client) planPool(w portalapi.PoolWrite, roles []string) (*pool, poolRec
 		before, have = p.record, p.revision
 	}
 	after := c.poolAfter(p, before, w, roles)
-	same := after
-	same.Owner.Revision, same.Pins = before.Owner.Revision, before.Pins
-	changes := p == nil || !sameRecords(before, same) || p.name != after.Name || len(w.Pins) != len(before.Pins)
+	changes := p == nil || p.name != after.Name || !sameRecords(withoutRevisions(before), withoutRevisions(after))
 	if changes && w.IfRevision != nil && *w.IfRevision != have {
-		return nil, none, refuse(http.StatusPreconditionFailed, portalapi.CodeStaleRevision, "the pool has revision %d, and the write was decided on %d", have, *w.IfRevision)
+		return nil, none, refuse(http.StatusPreconditionFailed, portalapi.CodeStaleRevision, "the pool has revision %d, but the write is based on revision %d", have, *w.IfRevision)
 	}
 	return p, after, nil
 }
@@ -155,12 +166,13 @@ func (c *Client) findPool(w portalapi.PoolWrite) (*pool, error) {
 	case p == nil:
 		return nil, refuse(http.StatusNotFound, portalapi.CodeNotFound, "there is no pool %s", w.Adopt.ID)
 	case p.record.Owner.UID != w.Adopt.OwnerUID:
-		return nil, refuse(http.StatusConflict, portalapi.CodeStaleRevision, "the pool %s belongs to %q now, not to %q", p.id, p.record.Owner.UID, w.Adopt.OwnerUID)
+		return nil, refuse(http.StatusConflict, portalapi.CodeStaleRevision, "the pool %s has %s now, not %s", p.id, ownerCalled(p.record.Owner.UID), ownerCalled(w.Adopt.OwnerUID))
 	}
 	return p, nil
 }
 
-// raised returns the pins with the higher revision of each group, theirs or an earlier one.
+// raised returns the pins. Each gets the revision of the pin with the same ID in before, if that is
+// higher.
 func raised(pins, before []portalapi.Pin) []portalapi.Pin {
 	out := slices.Clone(pins)
 	for i := range out {
@@ -173,10 +185,10 @@ func raised(pins, before []portalapi.Pin) []portalapi.Pin {
 	return out
 }
 
-// managersLost returns the users who lose ROLE_MANAGER if the pool has these roles. The caller has
-// locked mu.
+// managersLost returns the users who lose ROLE_MANAGER if the pool has these roles. A pool without an
+// owner counts, too: a release leaves its roles in force. The caller has locked mu.
 func (c *Client) managersLost(p *pool, roles []string) []removal {
-	if !slices.Contains(p.record.Roles, portalapi.RoleManager) || slices.Contains(roles, portalapi.RoleManager) || p.record.Owner.UID == "" {
+	if !slices.Contains(p.record.Roles, portalapi.RoleManager) || slices.Contains(roles, portalapi.RoleManager) {
 		return nil
 	}
 	var out []removal
@@ -200,27 +212,41 @@ func (c *Client) membersOf(p *pool) []*account {
 	return out
 }
 
-// createPool creates the group, with its intention in the ledger first.
-func (c *Client) createPool(ctx context.Context, w portalapi.PoolWrite, record poolRecord) (*portalapi.Pool, error) {
+// createPool records in the ledger that it is creating the group, and then creates it. began is the
+// record of an earlier attempt without a known result, or nil. Its group may have an earlier name.
+func (c *Client) createPool(ctx context.Context, w portalapi.PoolWrite, record poolRecord, began *pool) (*portalapi.Pool, error) {
 	p := &pool{key: keyOf(keyPool, w.Owner.UID), name: w.Name, record: record}
 	if !c.can.groups {
 		p.id = "pool-" + uuid.NewString()
 		return c.newPool(ctx, p)
 	}
-	c.mu.Lock()
-	before := c.book.pending[w.Owner.UID]
-	c.mu.Unlock()
-	var o scim.Object
-	if before != nil {
-		var err error
-		if o, err = c.lookup(ctx, "/Groups", "displayName", w.Name); err != nil {
-			return nil, fmt.Errorf("find the group that an earlier attempt may have created: %w", err)
-		}
-		if o != nil && len(memberIDs(o)) > 0 {
-			return nil, c.taken(ctx, p.key, w, o)
+	o, created, err := c.createdGroup(ctx, began)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case created:
+		p.name, _ = schema.ValueOf(o, "displayName").(string)
+	case o != nil && names.Fold(began.record.Name) == names.Fold(w.Name):
+		return nil, c.groupExists(ctx, p.key, w, o)
+	default:
+		if o, err = c.postGroup(ctx, p, w); err != nil {
+			return nil, err
 		}
 	}
-	intent := record
+	if p.id, _ = schema.ValueOf(o, "id").(string); p.id == "" {
+		return nil, &portalapi.InvalidResponseError{Status: http.StatusCreated, Problem: "the new group has no id"}
+	}
+	view, err := c.newPool(ctx, p)
+	if err != nil || view.Name == w.Name {
+		return view, err
+	}
+	return c.rename(ctx, p, w.Name)
+}
+
+// postGroup sends the POST of a new group, after the ledger has the record with Creating.
+func (c *Client) postGroup(ctx context.Context, p *pool, w portalapi.PoolWrite) (scim.Object, error) {
+	intent := p.record
 	intent.Creating = true
 	if err := c.put(ctx, map[string]any{p.key: intent}); err != nil {
 		return nil, err
@@ -228,17 +254,28 @@ func (c *Client) createPool(ctx context.Context, w portalapi.PoolWrite, record p
 	c.mu.Lock()
 	c.book.pending[w.Owner.UID] = &pool{key: p.key, record: intent}
 	c.mu.Unlock()
-	if o == nil {
-		answer, err := c.endpoint.do(ctx, http.MethodPost, "/Groups", scim.Object{"schemas": []any{scim.SchemaGroup}, "displayName": w.Name}, "")
-		if err != nil {
-			return nil, c.poolNotCreated(ctx, p.key, w, err)
-		}
-		o, p.version = answer.Object, answer.Version
+	answer, err := c.endpoint.do(ctx, http.MethodPost, "/Groups", scim.Object{"schemas": []any{scim.SchemaGroup}, "displayName": w.Name}, "")
+	if err != nil {
+		return nil, c.poolNotCreated(ctx, p.key, w, err)
 	}
-	if p.id, _ = schema.ValueOf(o, "id").(string); p.id == "" {
-		return nil, &portalapi.InvalidResponseError{Status: http.StatusCreated, Problem: "the new group has no id"}
+	return answer.Object, nil
+}
+
+// createdGroup returns the group with the name of an earlier attempt to create it, or nil. created
+// is false if it has members or belongs to another owner or to the target: then the attempt has not
+// created it. began may be nil.
+func (c *Client) createdGroup(ctx context.Context, began *pool) (o scim.Object, created bool, err error) {
+	if began == nil {
+		return nil, false, nil
 	}
-	return c.newPool(ctx, p)
+	if o, err = c.lookup(ctx, "/Groups", "displayName", began.record.Name); err != nil {
+		return nil, false, fmt.Errorf("find the group that an earlier attempt may have created: %w", err)
+	}
+	id, _ := schema.ValueOf(o, "id").(string)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	have := c.book.pools[id]
+	return o, o != nil && len(memberIDs(o)) == 0 && (have == nil || have.record.Owner.UID == began.record.Owner.UID), nil
 }
 
 // newPool adds the pool to the ledger and the book.
@@ -272,35 +309,37 @@ func (c *Client) poolNotCreated(ctx context.Context, key string, w portalapi.Poo
 			return fmt.Errorf("find the group whose name is taken: %w", err)
 		}
 		if o != nil {
-			return c.taken(ctx, key, w, o)
+			return c.groupExists(ctx, key, w, o)
 		}
 	}
-	if err := c.forgetPool(ctx, key, w); err != nil {
+	if err := c.forgetPool(ctx, key, w.Owner.UID); err != nil {
 		return err
 	}
 	return fmt.Errorf("create the group: %w", failure)
 }
 
-func (c *Client) forgetPool(ctx context.Context, key string, w portalapi.PoolWrite) error {
+// forgetPool removes the record of an attempt to create a group.
+func (c *Client) forgetPool(ctx context.Context, key, ownerUID string) error {
 	if err := c.put(ctx, map[string]any{key: nil}); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.book.pending, w.Owner.UID)
+	delete(c.book.pending, ownerUID)
 	return nil
 }
 
-// taken adds a group that was created at the target since the last listing, and refuses to take it.
-func (c *Client) taken(ctx context.Context, key string, w portalapi.PoolWrite, o scim.Object) error {
-	if err := c.forgetPool(ctx, key, w); err != nil {
+// groupExists refuses to adopt a group of the target. It removes the intent from the ledger, and adds
+// the group to the book if it is missing there.
+func (c *Client) groupExists(ctx context.Context, key string, w portalapi.PoolWrite, o scim.Object) error {
+	if err := c.forgetPool(ctx, key, w.Owner.UID); err != nil {
 		return err
 	}
 	id, _ := schema.ValueOf(o, "id").(string)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.book.pools[id] == nil {
-		p := &pool{id: id, name: w.Name, version: versionOf(o)}
+		p := &pool{id: id, name: w.Name}
 		c.book.pools[id] = p
 		for _, user := range memberIDs(o) {
 			if a := c.book.accounts[user]; a != nil {
@@ -313,13 +352,13 @@ func (c *Client) taken(ctx context.Context, key string, w portalapi.PoolWrite, o
 	return refuse(http.StatusConflict, portalapi.CodeDuplicatePool, "the target has a group %q that this operator does not manage", w.Name)
 }
 
-// updatePool writes the record, and renames the group.
+// updatePool writes the record, and renames the group. The caller has locked the pool.
 func (c *Client) updatePool(ctx context.Context, w portalapi.PoolWrite, p *pool, after poolRecord) (*portalapi.Pool, error) {
+	after.ID = p.id
+	c.mu.Lock()
 	if p.key == "" {
 		p.key = keyOf(keyPool, p.id)
 	}
-	after.ID = p.id
-	c.mu.Lock()
 	before := p.record
 	entries := map[string]any{p.key: after}
 	owned := c.book.changePoolOwner(entries, before, after.Owner)
@@ -335,7 +374,6 @@ func (c *Client) updatePool(ctx context.Context, w portalapi.PoolWrite, p *pool,
 		c.book.retired[former] = true
 	}
 	p.record = after
-	renames := c.can.groups && p.id != defaultPool && p.name != after.Name
 	if !sameRecords(withoutRevisions(before), withoutRevisions(after)) {
 		c.poolTouched(p)
 	}
@@ -345,23 +383,16 @@ func (c *Client) updatePool(ctx context.Context, w portalapi.PoolWrite, p *pool,
 		}
 	}
 	p.changed = c.book.next
-	c.mu.Unlock()
-	if renames {
-		if err := c.rename(ctx, p, after.Name); err != nil {
-			return nil, err
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if p.name != after.Name {
-		p.name = after.Name
-		c.poolTouched(p)
-	}
 	view := c.book.poolView(p)
+	c.mu.Unlock()
+	if view.Name != after.Name {
+		return c.rename(ctx, p, after.Name)
+	}
 	return &view, nil
 }
 
-// withoutRevisions returns the record without what changes neither the pool nor its revision.
+// withoutRevisions returns the record without the owner's revision and the revisions of the pins. If
+// only those change, the pool's own revision stays.
 func withoutRevisions(r poolRecord) poolRecord {
 	r.Owner.Revision = 0
 	r.Pins = slices.Clone(r.Pins)
@@ -371,9 +402,22 @@ func withoutRevisions(r poolRecord) poolRecord {
 	return r
 }
 
-func (c *Client) rename(ctx context.Context, p *pool, name string) error {
-	body := patch.Body([]patch.Operation{{Op: patch.Replace, Path: "displayName", Value: name, HasValue: true}})
-	return c.changeGroupBy(ctx, p.id, body, func(o scim.Object) { o["displayName"] = name })
+// rename renames the group, and then the pool in the book. The caller has locked the pool.
+func (c *Client) rename(ctx context.Context, p *pool, name string) (*portalapi.Pool, error) {
+	if c.can.groups {
+		defer c.locks.lock("members " + p.id)() // a PUT has both
+		body := patch.Body([]patch.Operation{{Op: patch.Replace, Path: "displayName", Value: name, HasValue: true}})
+		if err := c.changeGroupBy(ctx, p.id, body, func(o scim.Object) { o["displayName"] = name }); err != nil {
+			return nil, err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.name = name
+	c.poolTouched(p)
+	p.changed = c.book.next // a listing that began before has the old name
+	view := c.book.poolView(p)
+	return &view, nil
 }
 
 // changeGroupBy sends a PATCH of the group, or a PUT if the target has no PATCH.
@@ -398,7 +442,7 @@ func (c *Client) changeGroupBy(ctx context.Context, id string, body scim.Object,
 		c.mu.Lock()
 		c.listAgain()
 		c.mu.Unlock()
-		return refuse(http.StatusConflict, portalapi.CodeStaleRevision, "the target has no group %s any more; it is listed again", id)
+		return refuse(http.StatusConflict, portalapi.CodeStaleRevision, "the target no longer has the group %s; the driver lists the target again", id)
 	case portalapi.CodeDuplicateUser:
 		return refuse(http.StatusConflict, portalapi.CodeDuplicatePool, "another group of the target has the name")
 	}
@@ -417,16 +461,15 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 		return refuse(http.StatusBadRequest, portalapi.CodeInvalid, "the release names no owner")
 	}
 	defer c.locks.lock("owner " + ownerUID)()
+	if err := c.findCreatedPool(ctx, ownerUID); err != nil {
+		return err
+	}
+	defer c.lockPool(ownerUID, nil)()
 	c.mu.Lock()
 	p := c.book.ownedPool(ownerUID)
-	pending := c.book.pending[ownerUID]
-	c.book.retired[ownerUID] = true
 	if p == nil {
-		delete(c.book.pending, ownerUID)
+		c.book.retired[ownerUID] = true
 		c.mu.Unlock()
-		if pending != nil {
-			return c.put(ctx, map[string]any{pending.key: nil})
-		}
 		return nil
 	}
 	var err error
@@ -441,18 +484,14 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 	}
 	c.mu.Unlock()
 	if err != nil {
-		c.unretire(ownerUID)
 		return err
 	}
-	defer c.locks.lock("pool " + p.id)()
 	if err := c.count(ctx, removed); err != nil {
-		c.unretire(ownerUID)
 		return err
 	}
 	if deletes && c.can.groups {
 		_, err := c.endpoint.do(ctx, http.MethodDelete, "/Groups/"+url.PathEscape(p.id), nil, "")
 		if err != nil && portalapi.CodeOf(err) != portalapi.CodeNotFound {
-			c.unretire(ownerUID)
 			return fmt.Errorf("delete the group: %w", err)
 		}
 	}
@@ -465,17 +504,40 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 	owned := c.book.changePoolOwner(entries, p.record, portalapi.Owner{})
 	c.mu.Unlock()
 	if err := c.put(ctx, entries); err != nil {
-		c.unretire(ownerUID)
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	owned()
+	c.book.retired[ownerUID] = true
 	c.released(p, after, remove, deletes)
 	return nil
 }
 
-// lostBy returns who loses something by the release of the pool. The caller has locked mu.
+// findCreatedPool adds the group that the owner may have created when the answer was lost to the
+// book, or removes the intent from the ledger. The caller has locked the owner.
+func (c *Client) findCreatedPool(ctx context.Context, ownerUID string) error {
+	c.mu.Lock()
+	began := c.book.pending[ownerUID]
+	c.mu.Unlock()
+	if began == nil {
+		return nil
+	}
+	o, created, err := c.createdGroup(ctx, began)
+	if err != nil {
+		return err
+	}
+	if !created {
+		return c.forgetPool(ctx, began.key, ownerUID)
+	}
+	p := &pool{key: began.key, record: began.record}
+	p.id, _ = schema.ValueOf(o, "id").(string)
+	p.name, _ = schema.ValueOf(o, "displayName").(string)
+	_, err = c.newPool(ctx, p)
+	return err
+}
+
+// lostBy returns the removals that the guard counts for this release. The caller has locked mu.
 func (c *Client) lostBy(p *pool, remove, deletes bool) (out []removal) {
 	if remove {
 		out = c.managersLost(p, nil)
@@ -513,19 +575,13 @@ func (c *Client) released(p *pool, after poolRecord, remove, deletes bool) {
 	p.changed = c.book.next
 }
 
-// unretire lets the owner write again after a release that failed.
-func (c *Client) unretire(uid string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.book.retired, uid)
-}
-
 // MarkPool implements portalapi.PoolWriter.
 func (c *Client) MarkPool(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
 	if err := c.writable(ctx); err != nil {
 		return err
 	}
 	defer c.locks.lock("owner " + owner.UID)()
+	defer c.lockPool(owner.UID, nil)()
 	c.mu.Lock()
 	p := c.book.ownedPool(owner.UID)
 	err := c.markable(m, portalapi.RemovalManager, portalapi.RemovalDeletion, portalapi.RemovalMembers)

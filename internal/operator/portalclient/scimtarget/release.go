@@ -27,6 +27,7 @@ func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode
 	if err := c.findCreated(ctx, owner.UID); err != nil {
 		return err
 	}
+	defer c.lockAccount(owner.UID, nil)()
 	c.mu.Lock()
 	a := c.book.byOwner[owner.UID]
 	err := c.releasable(a, owner, mode)
@@ -37,7 +38,6 @@ func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode
 	case a == nil:
 		return c.stopWaiting(ctx, owner)
 	}
-	defer c.locks.lock("account " + a.id)()
 	if mode != portalapi.ReleaseOrphan {
 		if err := c.takeAway(ctx, a, mode); err != nil {
 			return err
@@ -100,19 +100,21 @@ func (c *Client) findCreated(ctx context.Context, uid string) error {
 	if began == nil {
 		return nil
 	}
-	o, err := c.lookup(ctx, "/Users", "userName", began.record.UserName)
+	o, created, err := c.createdUser(ctx, began)
 	if err != nil {
-		return fmt.Errorf("find the user that an earlier attempt may have created: %w", err)
+		return err
 	}
-	if o == nil || !matches(began.record, canonicalUser(c.users, o)) {
+	if !created {
 		return c.forgetIntent(ctx, uid)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	id := text(o, "id")
-	a := c.discovered(id, o, map[string]any{})
+	a := &account{id: text(o, "id"), key: began.key, record: began.record, have: canonicalUser(c.users, o), version: versionOf(o), pools: map[string]bool{}, stale: true}
+	a.record.ID, a.record.Creating = a.id, false
+	delete(c.book.creating, uid)
 	c.book.add(a)
 	c.touched(a)
+	a.changed = c.book.next
 	return nil
 }
 
@@ -155,28 +157,34 @@ func (c *Client) takeAway(ctx context.Context, a *account, mode portalapi.Releas
 func (c *Client) stopWaiting(ctx context.Context, owner portalapi.Owner) error {
 	uid := owner.UID
 	c.mu.Lock()
-	entries := map[string]any{}
-	var waited []*account
-	for _, a := range c.book.accounts {
+	var waited []string
+	for id, a := range c.book.accounts {
 		if a.record.WaitingFor.UID == uid {
-			waited = append(waited, a)
-			entries[a.key] = nil
+			waited = append(waited, id)
 		}
 	}
 	if c.book.ofOwner[owner.Name] != nil {
 		owner = portalapi.Owner{}
 	}
 	c.mu.Unlock()
-	if err := c.putReleased(ctx, entries, owner, ""); err != nil {
+	for _, id := range waited {
+		err := c.mark(ctx, id, func(a *account) (userRecord, error) {
+			r := a.record
+			if r.WaitingFor.UID == uid { // and not adopted since
+				r.WaitingFor, r.Mark = portalapi.Owner{}, nil
+			}
+			return r, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := c.putReleased(ctx, map[string]any{}, owner, ""); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.book.retired[uid] = true
-	for _, a := range waited {
-		a.record.WaitingFor, a.record.Mark = portalapi.Owner{}, nil
-		c.touched(a)
-	}
 	return nil
 }
 
@@ -221,6 +229,9 @@ func (c *Client) MarkAccount(ctx context.Context, owner portalapi.Owner, m *port
 	}
 	return c.mark(ctx, a.id, func(a *account) (userRecord, error) {
 		r := a.record
+		if r.Owner.UID != owner.UID && r.WaitingFor.UID != owner.UID { // adopted since
+			return r, nil
+		}
 		if owner.Revision < r.Owner.Revision {
 			return r, refuse(http.StatusConflict, portalapi.CodeStaleRevision, "revision %d of this owner is already written; %d is older", r.Owner.Revision, owner.Revision)
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,10 +22,23 @@ import (
 type world struct {
 	*testing.T
 	target   *scimtargets.Target
-	ledger   *scimtarget.MemoryLedger
+	ledger   *ledger
 	profiles profiles
 	client   *scimtarget.Client
 	now      time.Time
+}
+
+// ledger is a ledger in memory whose writes fail on demand.
+type ledger struct {
+	scimtarget.MemoryLedger
+	fail atomic.Pointer[error]
+}
+
+func (l *ledger) Put(ctx context.Context, leader string, entries map[string][]byte) error {
+	if err := l.fail.Load(); err != nil {
+		return *err
+	}
+	return l.MemoryLedger.Put(ctx, leader, entries)
 }
 
 // profiles are what the provider says about users, by the owner's name.
@@ -34,7 +48,7 @@ func (p profiles) Profile(_ context.Context, owner string) (scim.Object, error) 
 
 // start returns a driver that leads, with SCIM on and everything listed.
 func start(t *testing.T, target *scimtargets.Target) *world {
-	w := &world{T: t, target: target, ledger: &scimtarget.MemoryLedger{}, profiles: profiles{}, now: time.Now()}
+	w := &world{T: t, target: target, ledger: &ledger{}, profiles: profiles{}, now: time.Now()}
 	w.client = w.process("first")
 	w.on(false)
 	return w
