@@ -99,6 +99,9 @@ func (p *scope) tokenSecret(ctx context.Context, name string) (*corev1.Secret, e
 // has mounted.
 func (p *scope) tokens(ctx context.Context) pass.Outcome {
 	keys, err := p.client.SCIMKeys(ctx)
+	if portalapi.CodeOf(err) == portalapi.CodeUnsupported { // all tokens are declared in a Secret
+		keys, err = nil, nil
+	}
 	if err != nil {
 		return p.refused(v1alpha1.ConditionTokensSynced, fmt.Errorf("read the portal's SCIM keys: %w", err))
 	}

@@ -96,7 +96,7 @@ func Failure(err error) (pause time.Duration, failed bool) {
 	case err == nil:
 		return 0, false
 	case errors.As(err, &refusal):
-		return refusal.RetryAfter, refusal.RetryAfter > 0 || refusal.Status >= 500 || refusal.Code == CodeRateLimited
+		return refusal.RetryAfter, refusal.RetryAfter > 0 || refusal.Status >= 500 && refusal.Code != CodeUnsupported || refusal.Code == CodeRateLimited
 	case errors.As(err, &bad):
 		return bad.RetryAfter, true
 	}

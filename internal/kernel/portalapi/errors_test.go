@@ -52,3 +52,25 @@ func TestCodeOf(t *testing.T) {
 		t.Errorf("a transport error has no code, got %q", got)
 	}
 }
+
+func TestFailure(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		err    error
+		failed bool
+	}{
+		"None":        {"The call was carried out.", nil, false},
+		"Refusal":     {"The portal decided.", &Error{Status: 409, Code: CodeStaleRevision}, false},
+		"Fault":       {"The portal could not decide.", &Error{Status: 500, Code: CodeInternal}, true},
+		"Pause":       {"The portal asks for a pause.", &Error{Status: 429, Code: CodeRateLimited}, true},
+		"Unsupported": {"A driver that cannot do this never will.", &Error{Status: 501, Code: CodeUnsupported}, false},
+		"Page":        {"The response is not the portal's.", &InvalidResponseError{Status: 200}, true},
+		"Transport":   {"There was no response.", errors.New("connection refused"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, failed := Failure(tc.err); failed != tc.failed {
+				t.Errorf("failed is %t: %s", failed, tc.reason)
+			}
+		})
+	}
+}

@@ -49,6 +49,10 @@ var ownerTests = map[string]func(*portalTest){
 		}
 		p.equal("pools", got.Pools, sorted(other.ID, p.defaultPool().ID))
 		p.equal("roles", got.Roles, []string{portalapi.RoleUser})
+		p.audited("the adoption again", 0, func() { p.equal("adopted again", p.put(adopting("ada", ada.ID, "", other.ID)), got) })
+		if !p.has(portalapi.CapabilityREST) {
+			return
+		}
 		after := p.user(ada.ID)
 		if !after.CreatedAt.Equal(ada.CreatedAt) || !after.ReadOnly || after.ReadOnlyReason == "" || len(after.DirectRoles) > 0 {
 			p.Errorf("after the adoption: %+v", after)
@@ -58,7 +62,6 @@ var ownerTests = map[string]func(*portalTest){
 		if report.Migrated != 1 || report.WaitingCount != 0 || report.UnmatchedCount != 1 {
 			p.Errorf("report: %+v", report)
 		}
-		p.audited("the adoption again", 0, func() { p.equal("adopted again", p.put(adopting("ada", ada.ID, "", other.ID)), got) })
 	},
 	"A local account that was handed over is adopted without the toggle": func(p *portalTest) {
 		p.scimOn()
@@ -124,10 +127,12 @@ var ownerTests = map[string]func(*portalTest){
 		p.refused(p.Client.ReleaseAccount(p.Context(), portalapi.Owner{UID: "u-ada", Revision: 0}, portalapi.ReleaseDelete), portalapi.CodeStaleRevision)
 		p.ok(p.Client.ReleaseAccount(p.Context(), portalapi.Owner{UID: "u-ada", Revision: 1}, portalapi.ReleaseDelete))
 		p.refusedWith(p.http(p.Keys.Manage, "GET", "/users/"+first.ID, nil), 404, portalapi.CodeNotFound)
-		var trail portalv1.AuditEventPage
-		p.manage("GET", "/audit-events?userId="+first.ID, nil, &trail)
-		if len(trail.Items) != 3 || trail.Items[0].TargetName != "ada@example.test" {
-			p.Errorf("the audit trail did not stay: %+v", trail.Items)
+		if p.has(portalapi.CapabilityAudit) {
+			var trail portalv1.AuditEventPage
+			p.manage("GET", "/audit-events?userId="+first.ID, nil, &trail)
+			if len(trail.Items) != 3 || trail.Items[0].TargetName != "ada@example.test" {
+				p.Errorf("the audit trail did not stay: %+v", trail.Items)
+			}
 		}
 		p.putRefused(person("ada"), portalapi.CodeStaleRevision)
 		w := person("ada")
@@ -160,7 +165,10 @@ var ownerTests = map[string]func(*portalTest){
 
 			w := person(name)
 			w.Owner.UID, w.Owner.Revision = "u-restored-"+name, 5
-			if mode == portalapi.ReleaseOrphan {
+			switch {
+			case mode == portalapi.ReleaseOrphan && !p.has(portalapi.CapabilityHandOver):
+				p.existingOn()
+			case mode == portalapi.ReleaseOrphan:
 				p.manage("PATCH", "/users/"+first.ID, portalv1.UserPatch{HandedOver: ptr(true)}, nil)
 			}
 			if mode != portalapi.ReleaseDelete {
@@ -288,21 +296,22 @@ var ownerTests = map[string]func(*portalTest){
 		}
 		p.audited("a mark", 1, func() { mark(held(portalapi.RemovalDeactivation)) })
 		p.audited("the mark again", 0, func() { mark(held(portalapi.RemovalDeactivation)) })
-		var page portalv1.UserPage
-		p.manage("GET", "/users?held=true", nil, &page)
-		if len(page.Items) != 1 || page.Items[0].ID != ada.ID {
-			p.Errorf("held: %+v", page.Items)
+		listed := func(want ...string) {
+			p.Helper()
+			if !p.has(portalapi.CapabilityREST) {
+				return
+			}
+			var page portalv1.UserPage
+			p.manage("GET", "/users?held=true", nil, &page)
+			p.equal("listed as held", userIDs(page.Items), append([]string{}, want...))
 		}
+		listed(ada.ID)
 		mark(held(portalapi.RemovalManager))
 		mark(nil)
 		dropped := held(portalapi.RemovalDeletion)
 		dropped.State = portalapi.MarkDropped
 		mark(dropped)
-		page = portalv1.UserPage{}
-		p.manage("GET", "/users?held=true", nil, &page)
-		if len(page.Items) > 0 {
-			p.Errorf("a dropped removal is listed as held: %+v", page.Items)
-		}
+		listed() // a dropped removal is not held
 		w := person("ada")
 		w.Owner.Revision, w.DisplayName, w.KeepMark = 2, "Renamed", true
 		p.equal("after a write that keeps it", p.put(w).Mark, dropped)

@@ -352,7 +352,9 @@ func (c *Client) forgetIntent(ctx context.Context, uid string) error {
 	return nil
 }
 
-// local adds a user that was created at the target since the last listing, and refuses to take it.
+// local refuses to take the target's user that has the name. If another owner is creating it now,
+// it is that owner's. Otherwise it was created at the target since the last listing, and local adds
+// it.
 func (c *Client) local(ctx context.Context, uid string, o scim.Object) error {
 	if err := c.forgetIntent(ctx, uid); err != nil {
 		return err
@@ -360,6 +362,9 @@ func (c *Client) local(ctx context.Context, uid string, o scim.Object) error {
 	id, _ := schema.ValueOf(o, "id").(string)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.ours(id, canonicalUser(c.users, o)) {
+		return refuse(http.StatusConflict, portalapi.CodeDuplicateUser, "the user name already belongs to the user %s", id)
+	}
 	if c.book.accounts[id] == nil {
 		a := &account{id: id, have: canonicalUser(c.users, o), version: versionOf(o), pools: map[string]bool{}}
 		c.book.add(a)
@@ -367,6 +372,19 @@ func (c *Client) local(ctx context.Context, uid string, o scim.Object) error {
 		c.touched(a)
 	}
 	return refuse(http.StatusConflict, portalapi.CodeLocalAccount, "the user name belongs to the target's user %s, which this operator does not manage", id)
+}
+
+// ours reports whether an owner has the target's user, or is creating it. The caller has locked mu.
+func (c *Client) ours(id string, have scim.Object) bool {
+	if a := c.book.accounts[id]; a != nil {
+		return a.managed()
+	}
+	for _, a := range c.book.creating {
+		if c.matches(a.record, have) {
+			return true
+		}
+	}
+	return false
 }
 
 // withSchemas returns the body of a POST or PUT.

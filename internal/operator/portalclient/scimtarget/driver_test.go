@@ -392,13 +392,4 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-func TestNoPlan(t *testing.T) {
-	w := start(t, scimtargets.Gateway(t))
-	w.refused(w.client.PutMigrationPlan(t.Context(), portalapi.MigrationPlan{}), portalapi.CodeUnsupported)
-	keys, err := w.client.SCIMKeys(t.Context())
-	if err != nil || len(keys) > 0 {
-		t.Errorf("%v, %v", keys, err)
-	}
-}
-
 var _ portalapi.Client = (*scimtarget.Client)(nil)

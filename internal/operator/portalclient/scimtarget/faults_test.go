@@ -324,7 +324,7 @@ func TestListingDuringWrite(t *testing.T) {
 	}
 }
 
-// TestOrphanedManagers: a release without removal leaves ROLE_MANAGER in force, so the adoption that
+// TestOrphanedManagers: a release without removal leaves ROLE_MANAGER valid, so the adoption that
 // takes it away counts for the guard.
 func TestOrphanedManagers(t *testing.T) {
 	w := start(t, scimtargets.Gateway(t))

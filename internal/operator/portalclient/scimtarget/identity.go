@@ -4,7 +4,9 @@ package scimtarget
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -99,6 +101,9 @@ func (c *Client) Bind(ctx context.Context, b portalapi.Binding) (string, error) 
 			return "", err
 		}
 	}
+	if err := c.mayBind(ctx, b); err != nil {
+		return "", err
+	}
 	if err := c.lead(ctx); err != nil {
 		return "", err
 	}
@@ -120,7 +125,12 @@ func (c *Client) Bind(ctx context.Context, b portalapi.Binding) (string, error) 
 	accepted := b.AcceptLoss
 	b.Replaces, b.AcceptLoss = "", ""
 	if s.Binding == nil || *s.Binding != b {
-		s.Binding, s.Places = &b, map[string]string{place: b.ID}
+		s.Binding, s.Places = &b, maps.Clone(s.Places)
+		maps.DeleteFunc(s.Places, func(_, id string) bool { return id == b.ID }) // of the operator that is replaced
+		if s.Places == nil {
+			s.Places = map[string]string{}
+		}
+		s.Places[place] = b.ID
 		s.Revision++
 		if err := c.save(ctx, s); err != nil {
 			return "", err
@@ -136,6 +146,37 @@ func (c *Client) Bind(ctx context.Context, b portalapi.Binding) (string, error) 
 		return b.ID, c.loss.refusal()
 	}
 	return b.ID, nil
+}
+
+// mayBind refuses a binding before it makes this process the leader: a refusal leaves the leader as
+// it is. Another process may have written the ledger since this one read it.
+func (c *Client) mayBind(ctx context.Context, b portalapi.Binding) error {
+	c.mu.Lock()
+	leads := c.book.state.Leader == c.options.Leader
+	c.mu.Unlock()
+	if leads {
+		return nil
+	}
+	s, err := c.stored(ctx)
+	if err != nil {
+		return err
+	}
+	return bindable(s.Binding, b)
+}
+
+// stored reads the state from the ledger.
+func (c *Client) stored(ctx context.Context) (state, error) {
+	var s state
+	entries, err := c.options.Ledger.Load(ctx)
+	if err != nil {
+		return s, fmt.Errorf("read the ledger: %w", err)
+	}
+	if text := entries[keyState]; text != nil {
+		if err := json.Unmarshal(text, &s); err != nil {
+			return s, fmt.Errorf("read the ledger's entry %s: %w", keyState, err)
+		}
+	}
+	return s, nil
 }
 
 func bindable(first *portalapi.Binding, b portalapi.Binding) error {
@@ -196,12 +237,19 @@ func (c *Client) lead(ctx context.Context) error {
 	return c.save(ctx, s)
 }
 
-// Unbind implements portalapi.Identity.
+// Unbind implements portalapi.Identity. The ledger accepts the leader's writes only, so the process
+// that removes the binding begins to lead.
 func (c *Client) Unbind(ctx context.Context, uid string) error {
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
 	defer c.locks.lock("state")()
+	if now, err := c.stored(ctx); err != nil || now.Binding == nil || now.Binding.UID != uid {
+		return err
+	}
+	if err := c.lead(ctx); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	s := c.book.state
 	c.mu.Unlock()
@@ -213,9 +261,11 @@ func (c *Client) Unbind(ctx context.Context, uid string) error {
 	return c.save(ctx, s)
 }
 
-// SCIMKeys implements portalapi.Identity. A target has no keys for the webhook: its tokens are
-// declared in a Secret.
-func (c *Client) SCIMKeys(context.Context) ([]portalapi.KeyDigest, error) { return nil, nil }
+// SCIMKeys implements portalapi.Identity: it is refused, because a target has no keys for the
+// webhook.
+func (c *Client) SCIMKeys(context.Context) ([]portalapi.KeyDigest, error) {
+	return nil, refuse(http.StatusNotImplemented, portalapi.CodeUnsupported, "a SCIM target has no keys for the webhook; declare its tokens in a Secret")
+}
 
 // PutMigrationPlan implements portalapi.Migration: it is refused, because a target shows no plan.
 func (c *Client) PutMigrationPlan(context.Context, portalapi.MigrationPlan) error {

@@ -3,6 +3,7 @@
 package scimtarget
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -26,6 +27,7 @@ func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []po
 	}
 	defer c.locks.lock("owner " + ownerUID)()
 	defer c.lockPool(ownerUID, nil)()
+	defer c.lockAccounts(items)()
 	c.mu.Lock()
 	p := c.book.ownedPool(ownerUID)
 	err := c.scimOn()
@@ -38,7 +40,7 @@ func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []po
 	}
 	if err != nil {
 		c.mu.Unlock()
-		return nil, err
+		return nil, cmp.Or(c.stillLeads(ctx), err)
 	}
 	m := c.planMembers(p, items)
 	c.mu.Unlock()
@@ -56,6 +58,24 @@ func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []po
 	}
 	c.mu.Unlock()
 	return m.results, c.see(ctx, p, seen)
+}
+
+// lockAccounts locks the accounts of the items, in the order of their ids.
+func (c *Client) lockAccounts(items []portalapi.MembershipWrite) (unlock func()) {
+	ids := make([]string, len(items))
+	for i, item := range items {
+		ids[i] = item.AccountID
+	}
+	slices.Sort(ids)
+	var locked []func()
+	for _, id := range slices.Compact(ids) {
+		locked = append(locked, c.locks.lock("account "+id))
+	}
+	return func() {
+		for _, f := range locked {
+			f()
+		}
+	}
 }
 
 // members is what PutMemberships does.
@@ -85,7 +105,7 @@ func (c *Client) planMembers(p *pool, items []portalapi.MembershipWrite) members
 			r.Outcome = portalapi.MembershipNotOwned
 		case item.Add == in:
 			r.Outcome = portalapi.MembershipUnchanged
-		case item.IfRevision != a.revision:
+		case changed || item.IfRevision != a.revision: // an item before changes the revision
 			r.Outcome = portalapi.MembershipStale
 		default:
 			r.Outcome, is[a.id] = portalapi.MembershipDone, item.Add
@@ -169,7 +189,6 @@ func (c *Client) changeMembers(ctx context.Context, id string, in, out []string)
 		a.changed = c.book.next
 	}
 	if p := c.book.pools[id]; p != nil {
-		c.touch(portalapi.ChangePool, id)
 		p.changed = c.book.next
 	}
 	c.mu.Unlock()

@@ -3,8 +3,10 @@
 package scimtarget
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -57,7 +59,8 @@ func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi
 }
 
 // lockPool locks the pool of the owner, or the one to adopt if the owner has none. A write decides
-// about the pool after it has the lock, because an adoption by another owner may have had it before.
+// about the pool after it has the lock, because an adoption by another owner may have had it
+// before.
 func (c *Client) lockPool(ownerUID string, adopt *portalapi.Adopt) (unlock func()) {
 	return c.lockRecord("pool ", ownerUID, func() string {
 		if p := c.book.ownedPool(ownerUID); p != nil {
@@ -185,8 +188,8 @@ func raised(pins, before []portalapi.Pin) []portalapi.Pin {
 	return out
 }
 
-// managersLost returns the users who lose ROLE_MANAGER if the pool has these roles. A pool without an
-// owner counts, too: a release leaves its roles in force. The caller has locked mu.
+// managersLost returns the users who lose ROLE_MANAGER if the pool has these roles. A pool without
+// an owner counts, too: a release leaves its roles valid. The caller has locked mu.
 func (c *Client) managersLost(p *pool, roles []string) []removal {
 	if !slices.Contains(p.record.Roles, portalapi.RoleManager) || slices.Contains(roles, portalapi.RoleManager) {
 		return nil
@@ -329,8 +332,8 @@ func (c *Client) forgetPool(ctx context.Context, key, ownerUID string) error {
 	return nil
 }
 
-// groupExists refuses to adopt a group of the target. It removes the intent from the ledger, and adds
-// the group to the book if it is missing there.
+// groupExists refuses to adopt a group of the target. It removes the intent from the ledger, and
+// adds the group to the book if it is missing there and no other owner is creating it now.
 func (c *Client) groupExists(ctx context.Context, key string, w portalapi.PoolWrite, o scim.Object) error {
 	if err := c.forgetPool(ctx, key, w.Owner.UID); err != nil {
 		return err
@@ -338,7 +341,8 @@ func (c *Client) groupExists(ctx context.Context, key string, w portalapi.PoolWr
 	id, _ := schema.ValueOf(o, "id").(string)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.book.pools[id] == nil {
+	creating := slices.ContainsFunc(slices.Collect(maps.Values(c.book.pending)), func(p *pool) bool { return names.Fold(p.record.Name) == names.Fold(w.Name) })
+	if c.book.pools[id] == nil && !creating {
 		p := &pool{id: id, name: w.Name}
 		c.book.pools[id] = p
 		for _, user := range memberIDs(o) {
@@ -391,8 +395,8 @@ func (c *Client) updatePool(ctx context.Context, w portalapi.PoolWrite, p *pool,
 	return &view, nil
 }
 
-// withoutRevisions returns the record without the owner's revision and the revisions of the pins. If
-// only those change, the pool's own revision stays.
+// withoutRevisions returns the record without the owner's revision and the revisions of the pins.
+// If only those change, the pool's own revision stays.
 func withoutRevisions(r poolRecord) poolRecord {
 	r.Owner.Revision = 0
 	r.Pins = slices.Clone(r.Pins)
@@ -470,7 +474,7 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 	if p == nil {
 		c.book.retired[ownerUID] = true
 		c.mu.Unlock()
-		return nil
+		return c.stillLeads(ctx)
 	}
 	var err error
 	if remove {
@@ -590,11 +594,15 @@ func (c *Client) MarkPool(ctx context.Context, owner portalapi.Owner, m *portala
 	}
 	if err != nil || p == nil {
 		c.mu.Unlock()
-		return err
+		return cmp.Or(err, c.stillLeads(ctx))
 	}
 	after := p.record
 	after.Mark = m
+	same := sameRecords(p.record, after)
 	c.mu.Unlock()
+	if same {
+		return nil
+	}
 	if err := c.put(ctx, map[string]any{p.key: after}); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package scimtarget
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -225,7 +226,7 @@ func (c *Client) MarkAccount(ctx context.Context, owner portalapi.Owner, m *port
 	}
 	c.mu.Unlock()
 	if err != nil || a == nil {
-		return err
+		return cmp.Or(err, c.stillLeads(ctx))
 	}
 	return c.mark(ctx, a.id, func(a *account) (userRecord, error) {
 		r := a.record
@@ -250,7 +251,7 @@ func (c *Client) mark(ctx context.Context, id string, edit func(*account) (userR
 	a := c.book.accounts[id]
 	if a == nil {
 		c.mu.Unlock()
-		return refuse(http.StatusNotFound, portalapi.CodeNotFound, "the target has no user %s", id)
+		return cmp.Or(c.stillLeads(ctx), refuse(http.StatusNotFound, portalapi.CodeNotFound, "the target has no user %s", id))
 	}
 	after, err := edit(a)
 	after.ID = id

@@ -81,7 +81,7 @@ func (c *Client) Removals(ctx context.Context, window time.Duration) (portalapi.
 	out := portalapi.Removals{Removed: len(accounts), Managed: len(accounts), Pools: map[string]portalapi.PoolRemovals{}}
 	inPool := map[string]int{}
 	for _, a := range b.accounts {
-		if a.managed() && a.active() && !accounts[a.id] {
+		if a.managed() && a.active() {
 			out.Managed++
 		}
 		if a.record.Owner.UID != "" {
