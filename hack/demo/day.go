@@ -90,11 +90,19 @@ func (d *demo) day(ctx context.Context) error {
 	}
 	fmt.Printf(`
 The day is over. See the results in:
-  the portal's User Management   %s
+  %s
   kubectl                        %s --kubeconfig %s get scimusers,scimgroups,agentpools
   one person, with the reasons   … get scimuser %s -o yaml
-`, d.values.PortalURL, d.values.Kubectl, d.values.Kubeconfig, cleo.id)
+`, d.results(), d.values.Kubectl, d.values.Kubeconfig, cleo.id)
 	return nil
+}
+
+// results says where the accounts are.
+func (d *demo) results() string {
+	if d.portal == nil {
+		return "the target's users             " + d.values.TargetURL + "/Users"
+	}
+	return "the portal's User Management   " + d.values.PortalURL
 }
 
 // pool returns the manifest of a pool that one group fills.

@@ -4,8 +4,8 @@
 // groups are pushed, pools are declared, one user changes teams, one is renamed, one leaves. It
 // acts as the identity provider over SCIM, with the requests that Okta and Entra ID send, and as a
 // platform engineer with kubectl. After each step it compares each account with the expected one
-// and shows it in Kubernetes and in the portal. Names contain a random tag, so it can run
-// repeatedly.
+// and shows it in Kubernetes and in the portal, or at the SCIM target. Names contain a random tag,
+// so it can run repeatedly.
 package main
 
 import (
@@ -70,7 +70,8 @@ type demo struct {
 	tag      string
 	provider *idp.Provider
 	kube     client.Client
-	portal   *portalv1.ClientWithResponses
+	portal   *portalv1.ClientWithResponses // nil with a SCIM target
+	over     *http.Client
 }
 
 // connect reads the addresses and credentials of the running environment.
@@ -81,7 +82,7 @@ func connect(dir string) (*demo, error) {
 	}
 	over := &http.Client{Timeout: 30 * time.Second}
 	d := &demo{
-		values: values, tag: strings.ToLower(rand.Text()[:4]),
+		values: values, over: over, tag: strings.ToLower(rand.Text()[:4]),
 		provider: &idp.Provider{URL: values.SCIMURL, Token: values.SCIMToken, HTTP: over},
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", values.Kubeconfig)
@@ -94,6 +95,9 @@ func connect(dir string) (*demo, error) {
 	}
 	if d.kube, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return nil, fmt.Errorf("reach the API server of %s: %w", dir, err)
+	}
+	if values.TargetURL != "" {
+		return d, nil
 	}
 	d.portal, err = portalv1.NewClientWithResponses(values.PortalURL+"/api/v1", portalv1.WithHTTPClient(over),
 		portalv1.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {

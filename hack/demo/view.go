@@ -5,8 +5,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -24,7 +27,7 @@ import (
 // patience is the maximum time until a step takes effect.
 const patience = time.Minute
 
-// row is one user in Kubernetes and in the portal.
+// row is one user in Kubernetes and in the portal, or at the SCIM target.
 type row struct {
 	user    v1alpha1.ScimUser
 	account portalv1.User
@@ -65,15 +68,12 @@ func (d *demo) look(ctx context.Context, people []*person) ([]row, error) {
 		if have, want := statusRoles(&r.user), p.wantRoles(); !p.gone && !slices.Equal(have, want) {
 			return nil, fmt.Errorf("the status of %s has the roles %v, must have %v", p.userName, have, want)
 		}
-		answer, err := d.portal.ListUsersWithResponse(ctx, &portalv1.ListUsersParams{UserName: &p.userName})
+		account, err := d.account(ctx, p.userName)
 		if err != nil {
 			return nil, err
 		}
-		if answer.JSON200 == nil || len(answer.JSON200.Items) != 1 {
-			return nil, fmt.Errorf("the portal does not have one account %s: %s", p.userName, answer.Body)
-		}
-		r.account = answer.JSON200.Items[0]
-		if problem := p.problem(r.account); problem != "" {
+		r.account = account
+		if problem := p.problem(r.account, d.portal != nil); problem != "" {
 			return nil, fmt.Errorf("%s in the portal: %s", p.userName, problem)
 		}
 	}
@@ -99,8 +99,61 @@ func statusRoles(u *v1alpha1.ScimUser) []string {
 	return roles
 }
 
-// problem returns the difference between the account and the expected one, or "".
-func (p *person) problem(a portalv1.User) string {
+// account returns the one account with that user name.
+func (d *demo) account(ctx context.Context, userName string) (portalv1.User, error) {
+	if d.portal == nil {
+		return d.targetAccount(ctx, userName)
+	}
+	answer, err := d.portal.ListUsersWithResponse(ctx, &portalv1.ListUsersParams{UserName: &userName})
+	if err != nil {
+		return portalv1.User{}, err
+	}
+	if answer.JSON200 == nil || len(answer.JSON200.Items) != 1 {
+		return portalv1.User{}, fmt.Errorf("the portal does not have one account %s: %s", userName, answer.Body)
+	}
+	return answer.JSON200.Items[0], nil
+}
+
+// targetAccount is account for a SCIM target: what its user has.
+func (d *demo) targetAccount(ctx context.Context, userName string) (a portalv1.User, err error) {
+	query := url.Values{"filter": {fmt.Sprintf("userName eq %q", userName)}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, d.values.TargetURL+"/Users?"+query.Encode(), http.NoBody)
+	if err != nil {
+		return a, err
+	}
+	r.Header.Set("Authorization", "Bearer "+d.values.TargetToken)
+	answer, err := d.over.Do(r)
+	if err != nil {
+		return a, err
+	}
+	defer answer.Body.Close()
+	var list struct {
+		Resources []struct {
+			Active *bool
+			Roles  []struct{ Value string }
+		}
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&list); err != nil {
+		return a, fmt.Errorf("the target answers %s: %w", answer.Status, err)
+	}
+	if len(list.Resources) != 1 {
+		return a, fmt.Errorf("the target has %d users %s (%s)", len(list.Resources), userName, answer.Status)
+	}
+	user := list.Resources[0]
+	a.Status = portalv1.StatusActive
+	if user.Active != nil && !*user.Active {
+		a.Status = portalv1.StatusDeactivated
+	}
+	for _, role := range user.Roles {
+		a.Roles = append(a.Roles, role.Value)
+	}
+	slices.Sort(a.Roles)
+	return a, nil
+}
+
+// problem returns the difference between the account and the expected one, or "". In a portal, the
+// account of an active user is read-only.
+func (p *person) problem(a portalv1.User, readOnly bool) string {
 	want := p.wantRoles()
 	have := slices.Sorted(slices.Values(a.Roles))
 	switch {
@@ -108,7 +161,7 @@ func (p *person) problem(a portalv1.User) string {
 		return "the status is " + string(a.Status)
 	case p.gone:
 		return ""
-	case a.Status != "Active" || !a.ReadOnly:
+	case a.Status != "Active" || a.ReadOnly != readOnly:
 		return fmt.Sprintf("the status is %s, read-only: %v", a.Status, a.ReadOnly)
 	case !slices.Equal(have, want):
 		return fmt.Sprintf("the roles are %v, must be %v", have, want)
@@ -135,7 +188,11 @@ func (d *demo) print(ctx context.Context, rows []row, took time.Duration) error 
 	}
 	fmt.Printf("   after %s:\n\n", took.Round(10*time.Millisecond))
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "   IN KUBERNETES\tREADY\tPOOLS (WHY)\tIN THE PORTAL\tROLES")
+	where := "IN THE PORTAL"
+	if d.portal == nil {
+		where = "AT THE TARGET"
+	}
+	fmt.Fprintf(w, "   IN KUBERNETES\tREADY\tPOOLS (WHY)\t%s\tROLES\n", where)
 	for _, r := range rows {
 		var in []string
 		for _, p := range r.user.Status.Pools {

@@ -21,6 +21,7 @@ import (
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
@@ -70,6 +71,7 @@ func options(args []string) (devenv.Options, error) {
 	flags := flag.NewFlagSet("make run", flag.ContinueOnError)
 	flags.StringVar(&o.Dir, "dir", or(os.Getenv("RUN_DIR"), ".run"), "data folder (RUN_DIR)")
 	flags.StringVar(&o.LogLevel, "log-level", or(os.Getenv("LOG_LEVEL"), "info"), "debug, info or error, of the programs (LOG_LEVEL)")
+	driver := flags.String("driver", "contract", "contract: the portal of this repository; scim: a SCIM target in its place")
 	flags.StringVar(&o.Programs, "programs", "", "folder of the built programs; built into bin when not given")
 	for _, port := range o.Ports.All() {
 		number := port.Default
@@ -86,6 +88,13 @@ func options(args []string) (devenv.Options, error) {
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
+	}
+	switch strings.ToLower(*driver) {
+	case "contract":
+	case "scim":
+		o.Driver = v1alpha1.PortalDriverSCIM
+	default:
+		return o, fmt.Errorf("--driver %q: use contract or scim", *driver)
 	}
 	for _, port := range o.Ports.All() {
 		if *port.Number < 1 || *port.Number > 65535 {
@@ -106,7 +115,7 @@ func options(args []string) (devenv.Options, error) {
 func build(ctx context.Context, folder string) error {
 	fmt.Println("  building the programs")
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", folder+string(filepath.Separator),
-		"./cmd/manager", "./cmd/scim-webhook", "./cmd/portal", "./hack/dev-oidc")
+		"./cmd/manager", "./cmd/scim-webhook", "./cmd/portal", "./hack/dev-oidc", "./hack/dev-scim-target")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go build: %w", err)
@@ -119,9 +128,15 @@ func summary(env *devenv.Environment, took time.Duration) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("\nReady after %s.\n", took.Round(100*time.Millisecond))
-	line("Portal              %s", v.PortalURL)
-	line("  manager           %s  password %s", v.AdminUser, v.AdminPassword)
-	line("  other users       \"Sign in with SSO\" with the pushed user name, password %s", v.SSOPassword)
+	if v.TargetURL != "" {
+		line("SCIM target         %s", v.TargetURL)
+		line("  token             %s", v.TargetToken)
+		line(`  its users         curl -H "Authorization: Bearer $SCIM_TARGET_TOKEN" $SCIM_TARGET_URL/Users`)
+	} else {
+		line("Portal              %s", v.PortalURL)
+		line("  manager           %s  password %s", v.AdminUser, v.AdminPassword)
+		line("  other users       \"Sign in with SSO\" with the pushed user name, password %s", v.SSOPassword)
+	}
 	line("")
 	line("Paste into the identity provider")
 	line("  SCIM base URL     %s", v.SCIMURL)

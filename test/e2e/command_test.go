@@ -52,10 +52,10 @@ type command struct {
 	dir string
 }
 
-func makeRun(t *testing.T, dir string, ports devenv.Ports) *command {
+func makeRun(t *testing.T, dir string, ports devenv.Ports, args ...string) *command {
 	t.Helper()
 	c := &command{t: t, dir: dir}
-	c.cmd = exec.CommandContext(t.Context(), filepath.Join(sharedSuite.programs, "run"), "--programs", sharedSuite.programs)
+	c.cmd = exec.CommandContext(t.Context(), filepath.Join(sharedSuite.programs, "run"), append(args, "--programs", sharedSuite.programs)...)
 	c.cmd.Dir = controlplane.Root()
 	c.cmd.Env = append(os.Environ(), "RUN_DIR="+dir)
 	for _, port := range ports.All() {
@@ -126,6 +126,53 @@ func TestMakeRun(t *testing.T) {
 		if err := third.cmd.Wait(); err != nil {
 			t.Errorf("after SIGTERM: %v\n%s", err, &third.out)
 		}
+	}
+}
+
+// TestMakeRunSCIM starts the command with a SCIM target, replays the demo against it, and starts it
+// again: the target still has its users, so the manager sees no loss.
+func TestMakeRunSCIM(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	ports, err := devenv.RandomPorts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := makeRun(t, dir, ports, "-driver", "scim")
+	values := first.ready()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(sharedSuite.programs, "demo"), "--dir", dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("make demo: %v\n%s", err, out)
+	}
+	for _, want := range []string{"8. Ada leaves", "AT THE TARGET", "Deactivated", "ROLE_MANAGER", "The day is over", values.TargetURL + "/Users"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the demo does not show %q:\n%s", want, out)
+		}
+	}
+	stop := func(c *command, want ...string) {
+		t.Helper()
+		if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.cmd.Wait(); err != nil {
+			t.Errorf("after Ctrl-C: %v\n%s", err, &c.out)
+		}
+		for _, text := range append(want, "Stopped.") {
+			if !strings.Contains(c.out.String(), text) {
+				t.Errorf("the output does not contain %q:\n%s", text, &c.out)
+			}
+		}
+	}
+	stop(first, values.SCIMURL, values.SCIMToken, values.TargetURL, values.TargetToken)
+	nothingListens(t, ports)
+	contract := makeRun(t, dir, ports)
+	if err := contract.cmd.Wait(); err == nil || !strings.Contains(contract.out.String(), "was set up with the driver SCIM: choose another folder") {
+		t.Errorf("with another driver: %v\n%s", err, &contract.out)
+	}
+	second := makeRun(t, dir, ports, "-driver", "scim")
+	second.ready()
+	stop(second)
+	if strings.Contains(second.out.String(), "Note ") {
+		t.Errorf("the second start has notes:\n%s", &second.out)
 	}
 }
 

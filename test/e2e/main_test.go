@@ -129,7 +129,7 @@ func start(t *testing.T, o devenv.Options) *devenv.Environment {
 
 func build(folder string) error {
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", folder+"/",
-		"./cmd/manager", "./cmd/scim-webhook", "./cmd/portal", "./hack/dev-oidc", "./hack/run", "./hack/demo")
+		"./cmd/manager", "./cmd/scim-webhook", "./cmd/portal", "./hack/dev-oidc", "./hack/dev-scim-target", "./hack/run", "./hack/demo")
 	cmd.Dir = controlplane.Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the programs: %w\n%s", err, out)

@@ -14,6 +14,9 @@
 //     collection, and a deleted namespace never terminates.
 //   - etcd has no authentication; it listens on loopback alone.
 //
+// With Options.Driver SCIM, a small SCIM service provider takes the place of the portal and of the
+// single sign-on.
+//
 // All data is in one folder and survives a restart, including what users changed in the portal or
 // with kubectl.
 package devenv
@@ -32,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
+	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/devenv/process"
 )
 
@@ -43,6 +47,7 @@ const (
 	Etcd       = "etcd"
 	Kubernetes = "kube-apiserver"
 	SSO        = "dev-oidc"
+	Target     = "dev-scim-target"
 	Portal     = "portal"
 	Webhook    = "scim-webhook"
 	Manager    = "manager"
@@ -56,6 +61,9 @@ type Options struct {
 	Programs string // folder of manager, scim-webhook, portal and dev-oidc
 	Ports    Ports
 	LogLevel string // of our programs; info when empty
+	// Driver is how the manager writes accounts: to the portal by its contract, which is also the
+	// meaning of "", or to a SCIM target.
+	Driver v1alpha1.PortalDriver
 
 	// WebhookArgs and ManagerArgs are further flags of the webhook and the manager; the last value
 	// of a flag counts.
@@ -87,7 +95,8 @@ type Environment struct {
 	// Kube is an administrator's connection to the API server, without a client-side rate limit.
 	Kube   *rest.Config
 	Client client.WithWatch
-	// API is a client of the portal's API with the scope manage, which administrators use.
+	// API is a client of the portal's API with the scope manage, which administrators use. It is
+	// nil with a SCIM target.
 	API *portalv1.ClientWithResponses
 	// Notes contains problems for the developer: what was changed since the first start and no
 	// longer works.
@@ -142,6 +151,9 @@ func (e *Environment) prepare(ctx context.Context) error {
 	if err := e.withdraw(); err != nil {
 		return err
 	}
+	if err := e.sameDriver(); err != nil {
+		return err
+	}
 	if err := e.Ports.free(ctx); err != nil {
 		return err
 	}
@@ -153,10 +165,10 @@ func (e *Environment) prepare(ctx context.Context) error {
 	if err := present(e.Assets, "make control-plane builds it", "kube-apiserver", "etcd", "kubectl"); err != nil {
 		return err
 	}
-	if err := present(e.Programs, "make build builds it", SSO, Portal, Webhook, Manager); err != nil {
+	if err := present(e.Programs, "make build builds it", e.programs()...); err != nil {
 		return err
 	}
-	for _, folder := range []string{"logs", "kubernetes", "portal", "secrets"} {
+	for _, folder := range []string{"logs", "kubernetes", "portal", "target", "secrets"} {
 		if err := os.MkdirAll(e.path(folder), 0o700); err != nil {
 			return err
 		}

@@ -49,6 +49,7 @@ const (
 	scimKey         = "portal-key-scim"
 	clientSecret    = "sso-client-secret"
 	ssoPassword     = "sso-password"
+	targetToken     = "scim-target-token"
 	kubernetesToken = "kubernetes-admin-token"
 )
 
@@ -58,7 +59,7 @@ func loadCredentials(folder string) (credentials, error) {
 		return c, err
 	}
 	for name, prefix := range map[string]string{
-		adminPassword: "", manageKey: "lrp_", provisioningKey: "lrp_", scimKey: "lrp_", clientSecret: "", ssoPassword: "", kubernetesToken: "",
+		adminPassword: "", manageKey: "lrp_", provisioningKey: "lrp_", scimKey: "lrp_", clientSecret: "", ssoPassword: "", targetToken: "", kubernetesToken: "",
 	} {
 		value, err := once(filepath.Join(folder, name), prefix)
 		if err != nil {

@@ -4,6 +4,8 @@ package devenv
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,8 +36,11 @@ func (e *Environment) configure(ctx context.Context) error {
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: credentialsSecret},
 		StringData: map[string]string{"token": e.credentials.get(provisioningKey)},
 	}
+	if e.scim() {
+		secret.StringData["token"] = e.credentials.get(targetToken)
+	}
 	if e.fresh() {
-		return errors.Join(e.create(ctx, secret), e.create(ctx, e.configuration()))
+		return errors.Join(e.create(ctx, secret), e.declareToken(ctx), e.create(ctx, e.configuration()))
 	}
 	var found v1alpha1.IdentityConfiguration
 	err := e.Client.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: v1alpha1.DefaultName}, &found)
@@ -52,7 +57,7 @@ func (e *Environment) configure(ctx context.Context) error {
 	}
 	changed := found.DeepCopy()
 	if changed.Spec.Portal.URL == before.PortalURL {
-		changed.Spec.Portal.URL = e.Values.PortalURL
+		changed.Spec.Portal.URL = e.portalURL()
 	}
 	if changed.Spec.SCIMBaseURL == before.SCIMURL {
 		changed.Spec.SCIMBaseURL = e.Values.SCIMURL
@@ -60,8 +65,21 @@ func (e *Environment) configure(ctx context.Context) error {
 	return e.Client.Patch(ctx, changed, client.MergeFrom(&found), client.FieldOwner("devenv"))
 }
 
+// declareToken declares the provider's token in a Secret: a SCIM target has no keys for the
+// webhook.
+func (e *Environment) declareToken(ctx context.Context) error {
+	if !e.scim() {
+		return nil
+	}
+	digest := sha256.Sum256([]byte(e.Values.SCIMToken))
+	return e.create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: v1alpha1.DeclaredTokensSecret},
+		StringData: map[string]string{"okta": "sha256:" + hex.EncodeToString(digest[:]) + " name=make-run provider=Okta\n"},
+	})
+}
+
 func (e *Environment) configuration() *v1alpha1.IdentityConfiguration {
-	return &v1alpha1.IdentityConfiguration{
+	c := &v1alpha1.IdentityConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: v1alpha1.DefaultName},
 		Spec: v1alpha1.IdentityConfigurationSpec{
 			Portal:           v1alpha1.Portal{URL: e.Values.PortalURL, CredentialsSecretRef: v1alpha1.LocalReference{Name: credentialsSecret}},
@@ -73,6 +91,14 @@ func (e *Environment) configuration() *v1alpha1.IdentityConfiguration {
 			DeprovisioningGuard: v1alpha1.DeprovisioningGuard{MinUsers: ptr.To[int32](50)},
 		},
 	}
+	if e.scim() {
+		c.Spec.Portal.Driver, c.Spec.Portal.URL = v1alpha1.PortalDriverSCIM, e.Values.TargetURL
+		c.Spec.LoginMethods = &v1alpha1.LoginMethods{
+			SSO:  &v1alpha1.SSO{Enabled: true, Type: v1alpha1.SSOTypeOIDC, Issuer: "https://sso.example.com", ClientID: "target"},
+			SCIM: &v1alpha1.SCIM{Enabled: true},
+		}
+	}
+	return c
 }
 
 func (e *Environment) create(ctx context.Context, object client.Object) error {

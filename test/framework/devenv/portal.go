@@ -3,6 +3,7 @@
 package devenv
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
+	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
 const (
@@ -21,6 +23,42 @@ const (
 // correct them.
 type marker struct {
 	PortalURL, SCIMURL, SSOIssuer string
+	Driver                        v1alpha1.PortalDriver `json:",omitempty"` // empty: Contract
+}
+
+// scim reports whether a SCIM target takes the place of the portal.
+func (e *Environment) scim() bool { return e.Driver == v1alpha1.PortalDriverSCIM }
+
+// programs returns the names of the programs that must be built.
+func (e *Environment) programs() []string {
+	if e.scim() {
+		return []string{Target, Webhook, Manager}
+	}
+	return []string{SSO, Portal, Webhook, Manager}
+}
+
+// portalURL returns the URL in spec.portal of the IdentityConfiguration.
+func (e *Environment) portalURL() string {
+	if e.scim() {
+		return e.Values.TargetURL
+	}
+	return e.Values.PortalURL
+}
+
+// sameDriver refuses a folder whose data is of another driver.
+func (e *Environment) sameDriver() error {
+	if e.fresh() {
+		return nil
+	}
+	before, err := e.readMarker()
+	if err != nil {
+		return err
+	}
+	was := cmp.Or(before.Driver, v1alpha1.PortalDriverContract)
+	if is := cmp.Or(e.Driver, v1alpha1.PortalDriverContract); is != was {
+		return fmt.Errorf("%s was set up with the driver %s: choose another folder with --dir or RUN_DIR for the driver %s", e.Dir, was, is)
+	}
+	return nil
 }
 
 // fresh reports whether this folder has not been set up yet.
@@ -41,16 +79,21 @@ func (e *Environment) readMarker() (m marker, err error) {
 }
 
 func (e *Environment) writeMarker() error {
-	content, err := json.Marshal(marker{PortalURL: e.Values.PortalURL, SCIMURL: e.Values.SCIMURL, SSOIssuer: e.Values.SSOIssuer})
+	content, err := json.Marshal(marker{PortalURL: e.portalURL(), SCIMURL: e.Values.SCIMURL, SSOIssuer: e.Values.SSOIssuer, Driver: e.Driver})
 	if err != nil {
 		return err
 	}
 	return writeFile(e.path(markerFile), content)
 }
 
-// startPortal starts the development single sign-on and the portal, which checks it.
+// startPortal starts the development single sign-on and the portal, which checks it, or the SCIM
+// target.
 func (e *Environment) startPortal(ctx context.Context) error {
 	specs := e.specs()
+	if e.scim() {
+		e.say("starting %s", Target)
+		return e.run(ctx, specs[Target])
+	}
 	e.say("starting %s and %s", SSO, Portal)
 	if err := e.run(ctx, specs[SSO]); err != nil {
 		return err
@@ -71,6 +114,9 @@ func (e *Environment) startPortal(ctx context.Context) error {
 // only on new data. Later the page belongs to the developer, and only an issuer with a changed port
 // is corrected.
 func (e *Environment) switchOn(ctx context.Context) error {
+	if e.scim() {
+		return nil // the IdentityConfiguration declares the login methods
+	}
 	answer, err := e.API.GetIdentityConfigurationWithResponse(ctx)
 	if err != nil {
 		return fmt.Errorf("read the portal's login methods: %w", err)

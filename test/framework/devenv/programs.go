@@ -33,11 +33,12 @@ func (e *Environment) specs() map[string]spec {
 		Kubernetes: {health: "https://" + loopback(e.Ports.Kubernetes) + "/readyz"},
 		SSO:        {health: e.Values.SSOIssuer + "/.well-known/openid-configuration"},
 		Portal:     {health: healthy(e.Ports.Portal)},
+		Target:     {health: healthy(e.Ports.Portal)},
 		Webhook:    {health: healthy(e.Ports.WebhookHealth)},
 		Manager:    {health: healthy(e.Ports.ManagerHealth)},
 	}
 	args := map[string][]string{
-		Etcd: e.etcdArgs(), Kubernetes: e.apiserverArgs(), SSO: e.ssoArgs(), Portal: e.portalArgs(), Webhook: e.webhookArgs(Webhook, e.Ports), Manager: e.managerArgs(),
+		Etcd: e.etcdArgs(), Kubernetes: e.apiserverArgs(), SSO: e.ssoArgs(), Portal: e.portalArgs(), Target: e.targetArgs(), Webhook: e.webhookArgs(Webhook, e.Ports), Manager: e.managerArgs(),
 	}
 	for name, ports := range e.replicas {
 		all[name], args[name] = spec{health: healthy(ports.WebhookHealth), Spec: process.Spec{Path: filepath.Join(e.Programs, Webhook)}}, e.webhookArgs(name, ports)
@@ -88,6 +89,10 @@ func (e *Environment) portalArgs() []string {
 			"--bootstrap-key=scim:Okta="+e.credentials.file(scimKey))
 	}
 	return args
+}
+
+func (e *Environment) targetArgs() []string {
+	return []string{"--listen=" + loopback(e.Ports.Portal), "--token-file=" + e.credentials.file(targetToken), "--dir=" + e.path("target")}
 }
 
 // kubeconfig returns the file that a program reads.

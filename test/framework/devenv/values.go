@@ -25,6 +25,8 @@ type Values struct {
 	AdminPassword string // PORTAL_ADMIN_PASSWORD
 	SSOIssuer     string // SSO_ISSUER
 	SSOPassword   string // SSO_PASSWORD, the password of every user of the development single sign-on
+	TargetURL     string // SCIM_TARGET_URL; empty with the portal. The fields of the portal and of SSO are empty with a target
+	TargetToken   string // SCIM_TARGET_TOKEN
 }
 
 // fields pairs the variables with their values, in the order of the file.
@@ -41,23 +43,26 @@ func (v *Values) fields() []struct {
 		{"PORTAL_URL", &v.PortalURL}, {"PORTAL_API_KEY", &v.PortalAPIKey},
 		{"PORTAL_ADMIN_USER", &v.AdminUser}, {"PORTAL_ADMIN_PASSWORD", &v.AdminPassword},
 		{"SSO_ISSUER", &v.SSOIssuer}, {"SSO_PASSWORD", &v.SSOPassword},
+		{"SCIM_TARGET_URL", &v.TargetURL}, {"SCIM_TARGET_TOKEN", &v.TargetToken},
 	}
 }
 
 func (e *Environment) values() Values {
-	return Values{
-		Kubeconfig:    e.path("kubeconfig"),
-		Kubectl:       filepath.Join(e.Assets, "kubectl"),
-		Namespace:     Namespace,
-		SCIMURL:       "http://" + loopback(e.Ports.SCIM) + "/scim/v2",
-		SCIMToken:     e.credentials.get(scimKey),
-		PortalURL:     "http://" + loopback(e.Ports.Portal),
-		PortalAPIKey:  e.credentials.get(manageKey),
-		AdminUser:     adminUser,
-		AdminPassword: e.credentials.get(adminPassword),
-		SSOIssuer:     "http://" + loopback(e.Ports.OIDC),
-		SSOPassword:   e.credentials.get(ssoPassword),
+	v := Values{
+		Kubeconfig: e.path("kubeconfig"),
+		Kubectl:    filepath.Join(e.Assets, "kubectl"),
+		Namespace:  Namespace,
+		SCIMURL:    "http://" + loopback(e.Ports.SCIM) + "/scim/v2",
+		SCIMToken:  e.credentials.get(scimKey),
 	}
+	if e.scim() {
+		v.TargetURL, v.TargetToken = "http://"+loopback(e.Ports.Portal)+"/scim/v2", e.credentials.get(targetToken)
+		return v
+	}
+	v.PortalURL, v.PortalAPIKey = "http://"+loopback(e.Ports.Portal), e.credentials.get(manageKey)
+	v.AdminUser, v.AdminPassword = adminUser, e.credentials.get(adminPassword)
+	v.SSOIssuer, v.SSOPassword = "http://"+loopback(e.Ports.OIDC), e.credentials.get(ssoPassword)
+	return v
 }
 
 // EnvFile is the name of the file in the data folder that exists while everything serves. It

@@ -83,9 +83,10 @@ func newEndpoint(o Options) (*endpoint, error) {
 	return e, nil
 }
 
-// do sends one request. Immediately before a change, it checks that this process leads. A refusal by the target is a *portalapi.Error. A response that is not the
-// target's is a *portalapi.InvalidResponseError: it says nothing about the request. version is the
-// precondition of a change; empty sends none.
+// do sends one request. Immediately before a change, it checks that this process leads. A refusal
+// by the target is a *portalapi.Error. A response that is not the target's is a
+// *portalapi.InvalidResponseError: it says nothing about the request. version is the precondition
+// of a change; empty sends none.
 func (e *endpoint) do(ctx context.Context, method, path string, body scim.Object, version string) (answer, error) {
 	select {
 	case e.slots <- struct{}{}:

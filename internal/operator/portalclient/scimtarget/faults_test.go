@@ -119,8 +119,8 @@ func race(all ...func() error) []error {
 	return errs
 }
 
-// TestRacingAdoptions: of the owners that adopt one record, one succeeds, and a late release or mark
-// of the former owner does not change what the new owner has.
+// TestRacingAdoptions: of the owners that adopt one record, one succeeds, and a late release or
+// mark of the former owner does not change what the new owner has.
 func TestRacingAdoptions(t *testing.T) {
 	w := start(t, scimtargets.Gateway(t))
 	for i := range 20 {
@@ -261,7 +261,8 @@ func TestRenameBeforeRetry(t *testing.T) {
 	}
 }
 
-// TestReleaseOfForeignUser: the target's own user has the name, and the answer that says so is lost.
+// TestReleaseOfForeignUser: the target's own user has the name, and the answer that says so is
+// lost.
 func TestReleaseOfForeignUser(t *testing.T) {
 	w := start(t, scimtargets.Gateway(t))
 	w.target.Do("POST", "/Users", scim.Object{"schemas": []any{scim.SchemaUser}, "userName": "ada@example.test"})
