@@ -17,12 +17,10 @@ import (
 // package; the tests never skip.
 func SCIMMY(t testing.TB) *Target {
 	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	here := filepath.Dir(file)
-	modules := filepath.Join(here, "..", "..", "..", "bin", "scimmy", "node_modules")
-	if _, err := os.Stat(filepath.Join(modules, "scimmy")); err != nil {
-		t.Fatalf("SCIMMY is not installed; run make test-programs (%v)", err)
+	if !HasSCIMMY() {
+		t.Fatal("SCIMMY is not installed; run make test-programs")
 	}
+	here, modules := scimmyFolders()
 	command := exec.CommandContext(context.Background(), "node", filepath.Join(here, "scimmy", "server.cjs"), Token) // the cleanup ends it
 	command.Env = append(os.Environ(), "NODE_PATH="+modules)
 	command.Stderr = os.Stderr
@@ -47,4 +45,18 @@ func SCIMMY(t testing.TB) *Target {
 	}
 	base, path, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "http://"), "/")
 	return serve(t, "SCIMMY", "/"+path, proxy(t, "http://"+base))
+}
+
+// HasSCIMMY reports whether the package is installed.
+func HasSCIMMY() bool {
+	_, modules := scimmyFolders()
+	_, err := os.Stat(filepath.Join(modules, "scimmy"))
+	return err == nil
+}
+
+// scimmyFolders returns the folder of this file and that of the installed packages.
+func scimmyFolders() (here, modules string) {
+	_, file, _, _ := runtime.Caller(0)
+	here = filepath.Dir(file)
+	return here, filepath.Join(here, "..", "..", "..", "bin", "scimmy", "node_modules")
 }
