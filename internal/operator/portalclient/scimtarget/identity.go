@@ -101,16 +101,8 @@ func (c *Client) Bind(ctx context.Context, b portalapi.Binding) (string, error) 
 			return "", err
 		}
 	}
-	if err := c.mayBind(ctx, b); err != nil {
-		return "", err
-	}
-	if err := c.lead(ctx); err != nil {
-		return "", err
-	}
-	c.mu.Lock()
-	s := c.book.state
-	c.mu.Unlock()
-	if err := bindable(s.Binding, b); err != nil {
+	s, err := c.leadFor(ctx, b)
+	if err != nil {
 		return "", err
 	}
 	place := b.Cluster + "/" + b.Namespace + "/" + b.Name
@@ -146,6 +138,20 @@ func (c *Client) Bind(ctx context.Context, b portalapi.Binding) (string, error) 
 		return b.ID, c.loss.refusal()
 	}
 	return b.ID, nil
+}
+
+// leadFor makes this process the leader, and returns the state, unless the binding is refused.
+func (c *Client) leadFor(ctx context.Context, b portalapi.Binding) (state, error) {
+	if err := c.mayBind(ctx, b); err != nil {
+		return state{}, err
+	}
+	if err := c.lead(ctx); err != nil {
+		return state{}, err
+	}
+	c.mu.Lock()
+	s := c.book.state
+	c.mu.Unlock()
+	return s, bindable(s.Binding, b)
 }
 
 // mayBind refuses a binding before it makes this process the leader: a refusal leaves the leader as
