@@ -109,11 +109,11 @@ bench-manager: control-plane ## Measure restart, pushes, a group, a role change 
 microbench: control-plane ## Run the benchmarks of single packages (`go test -bench`)
 	go test -run '^$$' -bench . -benchmem ./...
 
-.PHONY: pictures
-pictures: test-programs ## Make the pictures in docs/pictures again, in Chromium
+.PHONY: screenshots
+screenshots: test-programs ## Make the screenshots in docs/screenshots again, in Chromium
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	PORTAL_SCREENSHOTS=$$folder go test -count=1 -run '^TestInBrowser$$/^EveryPage$$' ./internal/portal/web; \
-	for picture in docs/pictures/*.png; do cp "$$folder/$$(basename "$$picture")" "$$picture"; done
+	for file in docs/screenshots/*.png; do cp "$$folder/$$(basename "$$file")" "$$file"; done
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZ_TIME each

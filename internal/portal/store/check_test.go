@@ -46,7 +46,7 @@ func testCheck(t *testing.T, kinds databaseKinds) {
 			`INSERT INTO password_resets SELECT 'x', id, session_epoch, 0 FROM accounts WHERE user_name = 'person000000@example.test'`, `DELETE FROM password_resets WHERE token_sha256 = 'x'`},
 			`reset links of deactivated users have not ended (1)`},
 		{"A key of a user who was deleted.", []string{`UPDATE api_keys SET created_by_id = 'gone'`, `UPDATE api_keys SET created_by_id = ''`}, `API keys work although the user who made them was deactivated or deleted (1): "reports"`},
-		{"The operator reads the feed.", []string{`UPDATE feed SET gone = TRUE WHERE kind = 'Pool'`, `UPDATE feed SET gone = FALSE WHERE kind = 'Pool'`}, `so the operator may not know them (2): "Default", "Leads"`},
+		{"The operator reads the feed.", []string{`UPDATE feed SET gone = TRUE WHERE id IN (SELECT id FROM pools)`, `UPDATE feed SET gone = FALSE WHERE id IN (SELECT id FROM pools)`}, `so the operator may not know them (2): "Default", "Leads"`},
 		{"The operator reads the feed.", []string{`UPDATE feed SET id = 'x' WHERE id = (SELECT id FROM accounts WHERE user_name = 'boss@example.test')`,
 			`UPDATE feed SET id = (SELECT id FROM accounts WHERE user_name = 'boss@example.test') WHERE id = 'x'`}, `so the operator may not know them (1): "boss@example.test"`},
 		{"Numbers are given once.", []string{`UPDATE meta SET sequence = sequence - 10`, `UPDATE meta SET sequence = sequence + 10`}, "the portal would give it again"},

@@ -87,6 +87,10 @@ func fillPortal(t *testing.T, s *Store) {
 	_, err = s.PutMemberships(ctx, filledOperator, "p-1", []portalapi.MembershipWrite{{AccountID: third.ID, IfRevision: third.Revision}}, nil)
 	check(err)
 	check(s.ReleaseAccount(ctx, filledOperator, other.Owner, portalapi.ReleaseDelete))
+	deleted := portalapi.Owner{UID: "p-2", Name: "auditors", Revision: 1}
+	_, err = s.PutPool(ctx, filledOperator, portalapi.PoolWrite{Owner: deleted, Name: "Auditors", Pins: []portalapi.Pin{{Line: "Auditors", ID: "g-1"}}})
+	check(err)
+	check(s.ReleasePool(ctx, filledOperator, deleted.UID, true))
 	_, _, err = s.CreateReset(ctx, system, bob.ID)
 	check(err)
 	for _, add := range []struct {
