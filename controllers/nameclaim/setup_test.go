@@ -120,6 +120,11 @@ func TestWaitsForGroupIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 		objects := &informertest.FakeInformers{Scheme: scheme}
+		for _, kind := range []client.Object{&v1alpha1.NameClaim{}, &v1alpha1.ScimGroup{}, &v1alpha1.AgentPool{}} {
+			if _, err := objects.FakeInformerFor(t.Context(), kind); err != nil { // it makes informers without a lock
+				t.Fatal(err)
+			}
+		}
 		again := true // -count runs the test several times in one process
 		mgr, err := ctrl.NewManager(&rest.Config{}, ctrl.Options{
 			Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &again},
