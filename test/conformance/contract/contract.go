@@ -69,11 +69,7 @@ type Keys struct{ Manage, Read, Provisioning, SCIM string }
 // Run runs the suite. create returns a new portal for each test. lacks is what the driver of the
 // port declares to lack: the suite tests what it does instead.
 func Run(t *testing.T, create func(t *testing.T) Fixture, lacks ...portalapi.Capability) {
-	lackTests, known := lackTestsOf(lacks), map[string]bool{}
-	for _, part := range []struct {
-		name  string
-		tests map[string]func(*portalTest)
-	}{
+	parts := []part{
 		{"Accounts", accountTests},
 		{"Owners", ownerTests},
 		{"Pools", poolTests},
@@ -85,11 +81,12 @@ func Run(t *testing.T, create func(t *testing.T) Fixture, lacks ...portalapi.Cap
 		{"People", peopleTests},
 		{"Keys", keyTests},
 		{"HTTP", httpTests},
-		{"Lacks", lackTests},
-	} {
+		{"Lacks", lackTestsOf(lacks)},
+	}
+	checkNeeds(t, parts)
+	for _, part := range parts {
 		t.Run(part.name, func(t *testing.T) {
 			for name, test := range part.tests {
-				known[name] = true
 				if slices.Contains(lacks, needs[part.name]) || slices.Contains(lacks, needs[name]) {
 					continue
 				}
@@ -101,7 +98,25 @@ func Run(t *testing.T, create func(t *testing.T) Fixture, lacks ...portalapi.Cap
 				})
 			}
 		})
+	}
+}
+
+// part is a part of the suite.
+type part struct {
+	name  string
+	tests map[string]func(*portalTest)
+}
+
+// checkNeeds reports each name in needs that is neither a part nor a test, also if the suite runs
+// only some of its tests.
+func checkNeeds(t *testing.T, parts []part) {
+	t.Helper()
+	known := map[string]bool{}
+	for _, part := range parts {
 		known[part.name] = true
+		for name := range part.tests {
+			known[name] = true
+		}
 	}
 	for name := range needs {
 		if !known[name] {
