@@ -65,7 +65,7 @@ func TestReappliedPoolMeansTheSame(t *testing.T) {
 	w.says(leads, v1alpha1.ConditionMembersResolved, v1alpha1.ReasonMemberChanged)
 	w.waiting(leads)
 	w.means(leads, first.Name, bob.Name)
-	w.says(eve, v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonPoolPending) // until a person decides about the line
+	w.provisioned(eve, user)
 	if s := step(w.preview(false), "bob@example.test"); strings.Contains(fmt.Sprint(s.Roles), manager) {
 		t.Errorf("the plan makes the other user a manager: %+v", s)
 	}
