@@ -85,13 +85,18 @@ func (o *observer) wait(ctx context.Context, n int) error {
 		case <-progress.C:
 			fmt.Printf("  %d of %d users have reached the state\n", o.count(), n)
 		case <-o.ended:
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			return fmt.Errorf("the watch of users ended: %w", cmp.Or(o.err, errors.New("the API server closed it")))
+			return fmt.Errorf("the watch of users ended: %w", o.failure())
 		case <-ctx.Done():
 			return fmt.Errorf("%d of %d users have reached the state: %w", o.count(), n, ctx.Err())
 		}
 	}
+}
+
+// failure returns why the watch ended.
+func (o *observer) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return cmp.Or(o.err, errors.New("the API server closed it"))
 }
 
 func (o *observer) count() int {

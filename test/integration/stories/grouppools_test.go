@@ -4,6 +4,7 @@ package stories_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -80,6 +81,30 @@ func TestDeclaredPoolTakesOverOwnPool(t *testing.T) {
 	again := w.pool("payments", v1alpha1.AgentPoolSpec{DisplayName: "Payments", Groups: names("payments"), Roles: []v1alpha1.Role{manager}})
 	w.says(again, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.provisioned(ada, user, manager)
+}
+
+// TestTakeOverTakesNoManagerRole: the loss of ROLE_MANAGER is held at a group's own pool. Then a
+// declared pool without the role names the group. It does not take over the record, so the loss
+// stays held.
+func TestTakeOverTakesNoManagerRole(t *testing.T) {
+	w := newWorld(t, noBudget)
+	ada := w.push("ada@example.test")
+	own := w.ownPool(w.group("Payments", ada))
+	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.changePool(own, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{manager} })
+	w.provisioned(ada, user, manager)
+	w.changePool(own, func(s *v1alpha1.AgentPoolSpec) { s.Roles = nil })
+	w.says(own, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
+	p := w.pool("declared", v1alpha1.AgentPoolSpec{Groups: names("Payments")})
+	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	if p.Status.Pool == own.Status.Pool {
+		t.Errorf("the declared pool has the record of the own pool")
+	}
+	both := []string{own.Name, "declared"} // the own pool's name is a part of the held change
+	slices.Sort(both)
+	w.isOnlyIn("ada@example.test", both...)
+	w.says(own, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
+	w.hasRoles("ada@example.test", user, manager)
 }
 
 // TestTemporaryOwnPoolIsDeleted: while the declared pool is missing, its group gets an own pool.
