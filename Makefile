@@ -16,7 +16,7 @@ RACE        := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # do the two that run the contract suite on a whole portal: its database is Go code, and ten times as slow with it.
 CONCURRENT   = $(shell go list ./controllers/... ./internal/gateway/... ./internal/kernel/... ./internal/operator/... ./internal/scim/... \
 	./test/conformance/... ./test/framework/... ./test/integration/stories | grep -vE '/(portalclient/rest|framework/fakeportal)$$')
-TEST_TIMEOUT ?= 25m
+TEST_TIMEOUT ?= 40m
 FUZZ_TIME   ?= 20s
 DURATION    ?= 10m
 
