@@ -126,7 +126,7 @@ func index(pins []v1alpha1.PinnedMember) map[string]v1alpha1.PinnedMember {
 // ROLE_MANAGER or is about to. record is its pool in the portal; nil if there is none.
 func Pinned(pool *v1alpha1.AgentPool, record *portalapi.Pool) bool {
 	return slices.Contains(pool.Spec.Roles, portalapi.RoleManager) || slices.Contains(pool.Status.Roles, portalapi.RoleManager) ||
-		record != nil && slices.Contains(provision.Granted(record), portalapi.RoleManager)
+		record != nil && provision.GrantsManager(record)
 }
 
 // Settled reports whether status.members is about the lines of the pool's current generation.

@@ -54,7 +54,7 @@ func ResolveMembers(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPo
 	known := pool.Status.Members
 	// A pool that did not have the role when its status was lost had no pins: it gains the role.
 	inPortal := provision.PinnedMembers(before)
-	had := before != nil && (len(inPortal) > 0 || slices.Contains(provision.Granted(before), portalapi.RoleManager))
+	had := before != nil && (len(inPortal) > 0 || provision.GrantsManager(before))
 	facts := memberlines.Facts{Lost: had && pool.Status.ObservedGeneration == 0, Accepted: idList(pool.Annotations[v1alpha1.AnnotationAcceptMembers])}
 	if facts.Lost {
 		known = slices.Concat(known, inPortal) // of two pins of one line the first counts

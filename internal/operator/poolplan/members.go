@@ -247,7 +247,7 @@ func (c MemberFacts) finder(ctx context.Context, pool *v1alpha1.AgentPool, n int
 // LeaveSet returns the removal of these accounts from the pool.
 func LeaveSet(pool *v1alpha1.AgentPool, own *portalapi.Pool, leave []*portalapi.Account, m *mirror.Mirror) removals.Removal {
 	r := removals.Removal{Set: removals.Set(portalapi.RemovalMembers, pool, Users(leave)...), Mark: own.Mark, Pool: own.ID, Members: len(leave)}
-	if slices.Contains(provision.Granted(own), portalapi.RoleManager) {
+	if provision.GrantsManager(own) {
 		ids := make([]string, len(leave))
 		for i, a := range leave {
 			ids[i] = a.ID

@@ -147,7 +147,7 @@ func PlanRelease(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups grou
 		p.Replaced = len(by) > 0
 		p.Removal = losers(portalapi.RemovalDeletion, pool, p.Pool, m, p.Pool.Mark, by...)
 	case p.Remove:
-		p.Removal = ManagerSet(pool, provision.PoolPlan{Pool: p.Pool, LosesManager: slices.Contains(provision.Granted(p.Pool), portalapi.RoleManager)}, m, p.Pool.Mark)
+		p.Removal = ManagerSet(pool, provision.PoolPlan{Pool: p.Pool, LosesManager: provision.GrantsManager(p.Pool)}, m, p.Pool.Mark)
 		p.Removal.Kind = portalapi.RemovalDeletion
 	}
 	return p
@@ -169,7 +169,7 @@ func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mir
 // ROLE_MANAGER, the members that lose this role.
 func losers(kind portalapi.Removal, pool *v1alpha1.AgentPool, record *portalapi.Pool, m *mirror.Mirror, mark *portalapi.Mark, replacements ...string) removals.Removal {
 	r := removals.Removal{Set: removals.Set(kind, pool), Mark: mark, Pool: record.ID}
-	manages := slices.Contains(provision.Granted(record), portalapi.RoleManager)
+	manages := provision.GrantsManager(record)
 	for _, a := range m.Accounts() {
 		in, granted := memberOf(a, record.ID)
 		if !in || a.Status != portalapi.StatusActive {

@@ -58,8 +58,7 @@ func Predecessor(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups grou
 // another pool has the wanted name, the plan stays as it is. So it does if the members would lose
 // ROLE_MANAGER: then the pool gets a record of its own, and the guard decides about the own pool.
 func Succeed(plan provision.PoolPlan, want portalapi.PoolWrite, record *portalapi.Pool) provision.PoolPlan {
-	losesManager := slices.Contains(provision.Granted(record), portalapi.RoleManager) && !slices.Contains(want.Roles, portalapi.RoleManager)
-	if losesManager || plan.Pool != nil && plan.Pool.ID != record.ID {
+	if provision.LosesManager(want, record) || plan.Pool != nil && plan.Pool.ID != record.ID {
 		return plan
 	}
 	revision := record.Revision

@@ -198,7 +198,7 @@ func takeOverPool(namespace string, want portalapi.PoolWrite, have *portalapi.Po
 		want.Name = have.Name
 	}
 	want.Adopt = &portalapi.Adopt{ID: have.ID, OwnerUID: have.Owner.UID}
-	return PoolPlan{Action: Adopt, Pool: have, Write: poolDecidedOn(have, want), LosesManager: losesManager(want, have)}
+	return PoolPlan{Action: Adopt, Pool: have, Write: poolDecidedOn(have, want), LosesManager: LosesManager(want, have)}
 }
 
 // consentCommand returns the command by which a person consents to the adoption. It also sets
@@ -230,7 +230,7 @@ func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	}
 	switch {
 	case !samePool(want, own):
-		p.Action, p.Write, p.LosesManager = Update, poolDecidedOn(own, want), losesManager(want, own)
+		p.Action, p.Write, p.LosesManager = Update, poolDecidedOn(own, want), LosesManager(want, own)
 	case p.Reason != "":
 		p.Action = Wait
 	}
@@ -273,6 +273,12 @@ func samePins(a, b []portalapi.Pin) bool {
 	})
 }
 
-func losesManager(want portalapi.PoolWrite, have *portalapi.Pool) bool {
-	return slices.Contains(Granted(have), portalapi.RoleManager) && !slices.Contains(want.Roles, portalapi.RoleManager)
+// GrantsManager reports whether the pool grants ROLE_MANAGER and the operator granted it.
+func GrantsManager(p *portalapi.Pool) bool {
+	return slices.Contains(Granted(p), portalapi.RoleManager)
+}
+
+// LosesManager reports whether the write takes a granted ROLE_MANAGER from the pool.
+func LosesManager(want portalapi.PoolWrite, have *portalapi.Pool) bool {
+	return GrantsManager(have) && !slices.Contains(want.Roles, portalapi.RoleManager)
 }
