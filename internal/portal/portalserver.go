@@ -222,9 +222,14 @@ func (o Options) store() (so store.Options, err error) {
 	return so, err
 }
 
+// onFile reports whether the database is a file.
+func (o Options) onFile() bool {
+	return o.Database != "" && o.Database != store.Memory && !store.IsServer(o.Database)
+}
+
 // create creates the file of the database, unless it exists.
 func (o Options) create() error {
-	if o.Database == "" || o.Database == store.Memory || store.IsServer(o.Database) {
+	if !o.onFile() {
 		return nil
 	}
 	if err := createPrivate(o.Database); err != nil {
@@ -235,7 +240,7 @@ func (o Options) create() error {
 
 // exists returns an error if the database is a file that does not exist.
 func (o Options) exists() error {
-	if o.Database == "" || o.Database == store.Memory || store.IsServer(o.Database) {
+	if !o.onFile() {
 		return nil
 	}
 	if _, err := os.Stat(o.Database); err != nil {

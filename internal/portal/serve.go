@@ -34,21 +34,22 @@ func (o Options) serve(ctx context.Context, s *store.Store) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	var metrics net.Listener
+	if o.MetricsListen != "" {
+		if metrics, err = new(net.ListenConfig).Listen(ctx, "tcp", o.MetricsListen); err != nil {
+			return errors.Join(fmt.Errorf("listen for the metrics: %w", err), listener.Close())
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	o.Log.Info("Serving the portal", "scheme", o.scheme(), "address", listener.Addr().String())
 	serveUntil(ctx, group, listener, handler)
-	group.Go(func() error { return o.tidy(ctx, s) })
-	if o.MetricsListen != "" {
-		metrics, err := new(net.ListenConfig).Listen(ctx, "tcp", o.MetricsListen)
-		if err != nil {
-			group.Go(func() error { return fmt.Errorf("listen for the metrics: %w", err) })
-			return group.Wait()
-		}
+	if metrics != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 		o.Log.Info("Serving the metrics", "metricsAddress", metrics.Addr().String())
 		serveUntil(ctx, group, metrics, mux)
 	}
+	group.Go(func() error { return o.tidy(ctx, s) })
 	return group.Wait()
 }
 
