@@ -21,10 +21,10 @@ func bind(o *options) *cobra.Command {
 	var replace bool
 	cmd := &cobra.Command{
 		Use:   "bind",
-		Short: "Which operator the portal is bound to; --replace binds it to this one",
-		Long: "Which operator the portal is bound to. After a cluster is lost, or for a move to another one, --replace replaces it by the operator of\n" +
-			"this namespace. The binding keeps its id, so every account and pool finds its owner again. First make sure that the\n" +
-			"other operator is gone: it can no longer write to the portal.",
+		Short: "Show which operator the portal is bound to; --replace binds it to the operator of this namespace",
+		Long: "Show which operator the portal is bound to. After a cluster is lost, or to move to another cluster, --replace binds the portal to the\n" +
+			"operator of this namespace. The binding keeps its id, so every account and pool finds its owner again. First make sure that\n" +
+			"the other operator no longer runs. After the replacement the portal refuses its writes.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, namespace, err := o.cluster()
@@ -41,7 +41,7 @@ func bind(o *options) *cobra.Command {
 			}
 			b := configuration.Binding
 			if b == nil && replace {
-				return errors.New("the portal is bound to no operator, so there is none to replace: this one binds it by itself")
+				return errors.New("the portal is bound to no operator, so --replace is not needed: the operator of this namespace binds the portal itself")
 			}
 			if replace {
 				return o.replaceOperator(cmd.Context(), c, namespace, b)
